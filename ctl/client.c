@@ -1,0 +1,305 @@
+#include "client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "out.h"
+#include "text.h"
+
+enum {
+	READ_SIZE = 64 * 1024,
+	LINE_MAX_SIZE = 64 * 1024 * 1024, /* far beyond the prerequisites of the largest barrier */
+	SHOWN_SIZE = 60,                  /* bytes shown of a line that makes no sense */
+};
+
+int64_t client_clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void client_init(struct client *client, const char *path, int64_t deadline_ms)
+{
+	*client = (struct client){.path = path, .deadline_ms = deadline_ms, .fd = -1};
+	words_init(&client->words);
+}
+
+void client_close(struct client *client)
+{
+	if (client->fd >= 0)
+		close(client->fd);
+	client->fd = -1;
+	buf_fini(&client->in);
+	words_fini(&client->words);
+	words_init(&client->words);
+	client->begin = 0;
+	client->scanned = 0;
+}
+
+/* What is left until the deadline; -1 for ever, as poll() has it. */
+static int time_left_ms(const struct client *client)
+{
+	int64_t left_ms;
+
+	if (client->deadline_ms == CLIENT_NO_DEADLINE)
+		return -1;
+	left_ms = client->deadline_ms - client_clock_ms();
+	return left_ms < 0 ? 0 : left_ms > INT32_MAX ? INT32_MAX : (int)left_ms;
+}
+
+static int cannot_reach(const struct client *client, const char *why)
+{
+	say("cannot reach imd at %s: %s", client->path, why);
+	return STATUS_UNREACHABLE;
+}
+
+/* connect() to a Unix socket waits while the daemon's backlog is full, as long as SO_SNDTIMEO
+ * lets it; there is no such wait to be had from poll(). */
+static int connect_in_time(struct client *client, const struct sockaddr_un *address)
+{
+	int left_ms = time_left_ms(client);
+	struct timeval timeout = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+
+	if (left_ms == 0)
+		return STATUS_TIMED_OUT;
+	if (left_ms > 0)
+		setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+	while (connect(client->fd, (const struct sockaddr *)address, sizeof *address) < 0) {
+		if (interrupt_seen())
+			return STATUS_INTERRUPTED;
+		if (errno == EAGAIN)
+			return STATUS_TIMED_OUT;
+		if (errno != EINTR)
+			return cannot_reach(client, strerror(errno));
+	}
+	return STATUS_OK;
+}
+
+int client_open(struct client *client)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int status;
+
+	assert(client->fd < 0);
+	if (strlen(client->path) >= sizeof address.sun_path)
+		return cannot_reach(client, "the path is too long for a socket");
+	strcpy(address.sun_path, client->path);
+	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (client->fd < 0)
+		return cannot_reach(client, strerror(errno));
+	status = connect_in_time(client, &address);
+	if (status != STATUS_OK)
+		client_close(client);
+	return status;
+}
+
+/* Waits until the socket is ready for `events`. */
+static int wait_for(struct client *client, short events)
+{
+	struct pollfd poll_fds[] = {
+		{.fd = client->fd, .events = events},
+		{.fd = interrupt_fd(), .events = POLLIN},
+		{.fd = client->streams ? STDOUT_FILENO : -1, .events = 0},
+	};
+	int ready;
+
+	if (interrupt_seen())
+		return STATUS_INTERRUPTED;
+	ready = poll(poll_fds, 3, time_left_ms(client));
+	if (ready == 0)
+		return STATUS_TIMED_OUT;
+	if (ready < 0 && errno != EINTR)
+		return cannot_reach(client, strerror(errno));
+	if (interrupt_seen())
+		return STATUS_INTERRUPTED;
+	if (ready > 0 && (poll_fds[2].revents & POLLERR) != 0)
+		return STATUS_FAILED;
+	return STATUS_OK;
+}
+
+static bool would_wait(int error_number)
+{
+	return error_number == EAGAIN || error_number == EWOULDBLOCK || error_number == EINTR;
+}
+
+int client_send(struct client *client, const struct buf *request)
+{
+	size_t sent = 0;
+
+	while (sent < request->len) {
+		ssize_t len = send(client->fd, request->data + sent, request->len - sent,
+			MSG_NOSIGNAL | MSG_DONTWAIT);
+		int status = STATUS_OK;
+
+		if (len >= 0)
+			sent += (size_t)len;
+		else if (would_wait(errno))
+			status = wait_for(client, POLLOUT);
+		else if (errno == EPIPE || errno == ECONNRESET)
+			return STATUS_OK; /* reading tells what the daemon said before it closed */
+		else
+			status = cannot_reach(client, strerror(errno));
+		if (status != STATUS_OK)
+			return status;
+	}
+	return STATUS_OK;
+}
+
+/* Receives some bytes behind those that are there. */
+static int receive_more(struct client *client)
+{
+	struct buf *in = &client->in;
+
+	if (client->begin > 0) {
+		memmove(in->data, in->data + client->begin, in->len - client->begin);
+		in->len -= client->begin;
+		client->scanned -= client->begin;
+		client->begin = 0;
+	}
+	if (in->len > LINE_MAX_SIZE) {
+		say("imd at %s sent a line without an end", client->path);
+		return STATUS_FAILED;
+	}
+	/* Asked here and not only when waiting: a busy stream would never wait. */
+	if (time_left_ms(client) == 0)
+		return STATUS_TIMED_OUT;
+	for (;;) {
+		ssize_t len = recv(client->fd, buf_room(in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
+		int status;
+
+		if (len > 0) {
+			in->len += (size_t)len;
+			return STATUS_OK;
+		}
+		if (len == 0 || errno == ECONNRESET)
+			return cannot_reach(client, "the connection was closed");
+		if (!would_wait(errno))
+			return cannot_reach(client, strerror(errno));
+		status = wait_for(client, POLLIN);
+		if (status != STATUS_OK)
+			return status;
+	}
+}
+
+static int not_understood(const struct client *client, const char *text, size_t len,
+	const char *why)
+{
+	size_t shown = len < SHOWN_SIZE ? len : SHOWN_SIZE;
+
+	say("imd at %s sent what imctl does not understand: '%.*s%s' (%s)", client->path, (int)shown,
+		text, shown < len ? "…" : "", why);
+	return STATUS_FAILED;
+}
+
+/* Interrupts are looked at here as well, for while lines keep coming nothing waits. */
+int client_read(struct client *client, const struct line **ret_line)
+{
+	struct error error;
+	char *text;
+	char *end;
+	size_t len;
+
+	for (;;) {
+		int status;
+
+		if (interrupt_seen())
+			return STATUS_INTERRUPTED;
+		end = client->scanned == client->in.len ? NULL : memchr(client->in.data +
+			client->scanned, '\n', client->in.len - client->scanned);
+		if (end != NULL)
+			break;
+		client->scanned = client->in.len;
+		status = receive_more(client);
+		if (status != STATUS_OK)
+			return status;
+	}
+	text = client->in.data + client->begin;
+	len = (size_t)(end - text);
+	client->begin += len + 1;
+	client->scanned = client->begin;
+	client->text = text;
+	client->text_len = len > 0 && text[len - 1] == '\r' ? len - 1 : len;
+	if (line_parse(&client->line, &client->words, text, len, &error) < 0)
+		return not_understood(client, text, len, error.text);
+	*ret_line = &client->line;
+	return STATUS_OK;
+}
+
+bool client_has_line(const struct client *client)
+{
+	return client->begin < client->in.len && memchr(client->in.data + client->begin, '\n',
+		client->in.len - client->begin) != NULL;
+}
+
+void client_add_text(const struct client *client, struct buf *buf)
+{
+	char *text = strndup(client->text, client->text_len);
+
+	if (text != NULL)
+		text_add_safe(buf, text);
+	free(text);
+}
+
+int client_await(struct client *client, const struct reply_handler *handler,
+	const struct line **ret_end)
+{
+	for (;;) {
+		const struct line *line = NULL;
+		int status = client_read(client, &line);
+
+		if (status != STATUS_OK)
+			return status;
+		if (line->kind == LINE_OK || line->kind == LINE_ERR) {
+			*ret_end = line;
+			return STATUS_OK;
+		}
+		if (line->kind == LINE_EVENT && handler->event != NULL)
+			handler->event(handler->arg, line);
+		if (line->kind == LINE_RECORD && handler->record != NULL)
+			handler->record(handler->arg, line);
+	}
+}
+
+int client_reply(struct client *client, const struct reply_handler *handler,
+	const struct line **ret_ok)
+{
+	int status = client_await(client, handler, ret_ok);
+
+	if (status == STATUS_OK && (*ret_ok)->kind == LINE_ERR)
+		return client_refused(*ret_ok);
+	return status;
+}
+
+int client_status_of(const struct line *line)
+{
+	switch (err_code_parse(line->name)) {
+	case ERR_BAD_ARGUMENT:
+		return STATUS_USAGE;
+	case ERR_NOT_FOUND:
+		return STATUS_NOT_FOUND;
+	case ERR_DENIED:
+		return STATUS_DENIED;
+	default:
+		return STATUS_FAILED;
+	}
+}
+
+int client_refused(const struct line *line)
+{
+	if (line->text[0] != '\0')
+		say("%s: %s", line->name, line->text);
+	else
+		say("%s", line->name);
+	return client_status_of(line);
+}

@@ -1,0 +1,70 @@
+/* The connection to the daemon: requests out, lines in, in blocking calls with a deadline. */
+#ifndef IMD_CTL_CLIENT_H
+#define IMD_CTL_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/buf.h"
+#include "proto/record.h"
+
+#define CLIENT_NO_DEADLINE INT64_MAX
+
+struct client {
+	const char *path;    /* of the socket; the caller's */
+	int64_t deadline_ms; /* on the monotonic clock */
+	int fd;              /* -1: not connected */
+	struct buf in;       /* what was received; the lines before `begin` are done with */
+	size_t begin;
+	size_t scanned;      /* no LF stands before this place */
+	const char *text;    /* the line that was read last, as it came */
+	size_t text_len;
+	struct words words;  /* behind the line that was read last */
+	struct line line;
+	bool streams;        /* also end when the reader of stdout is gone */
+};
+
+/* The functions below return 0 or an exit status; the message has been printed then, but for
+ * STATUS_INTERRUPTED and STATUS_TIMED_OUT, which main() prints. */
+
+/* Ready for client_open. path must outlive the client. */
+void client_init(struct client *client, const char *path, int64_t deadline_ms);
+/* Closes the connection and releases everything; client_open may follow. */
+void client_close(struct client *client);
+
+int client_open(struct client *client);
+
+/* Sends the bytes: whole lines. */
+int client_send(struct client *client, const struct buf *request);
+
+/* Reads one line. It lives until the next one is read. */
+int client_read(struct client *client, const struct line **ret_line);
+/* Whether client_read would return a line without waiting. */
+bool client_has_line(const struct client *client);
+/* Appends the text of the line that was read last, made harmless. */
+void client_add_text(const struct client *client, struct buf *buf);
+
+/* What is to be done with the lines before the end of a reply; either may be NULL. Events of a
+ * watch may come in front of a reply, never within one. */
+struct reply_handler {
+	void (*record)(void *arg, const struct line *line);
+	void (*event)(void *arg, const struct line *line);
+	void *arg;
+};
+
+/* Reads up to the line that ends the reply, OK or ERR. */
+int client_await(struct client *client, const struct reply_handler *handler,
+	const struct line **ret_end);
+/* The same, but ERR is printed and becomes an exit status. */
+int client_reply(struct client *client, const struct reply_handler *handler,
+	const struct line **ret_ok);
+
+/* The exit status that an ERR line stands for. */
+int client_status_of(const struct line *line);
+/* Prints an ERR line as the daemon said it and returns the exit status that it stands for. */
+int client_refused(const struct line *line);
+
+/* Milliseconds of the monotonic clock. */
+int64_t client_clock_ms(void);
+
+#endif

@@ -1,0 +1,119 @@
+/* Commands that are like no other: a picture, raw requests. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "dot.h"
+#include "json.h"
+#include "out.h"
+#include "request.h"
+#include "text.h"
+
+static void add_to_dot(void *arg, const struct line *record)
+{
+	if (strcmp(record->name, "GRAPH") == 0)
+		dot_begin(arg, record);
+	else if (strcmp(record->name, "TASK") == 0)
+		dot_task(arg, record);
+}
+
+static void print_dot(const struct ctl *ctl, struct buf *dot)
+{
+	json_t *object;
+
+	if (!ctl->json) {
+		fwrite(dot->data, 1, dot->len, stdout);
+		return;
+	}
+	buf_add_char(dot, '\0');
+	object = json_object();
+	json_object_set_new(object, "dot", json_text(dot->data));
+	json_print(object);
+}
+
+int command_graphs_dot(struct ctl *ctl)
+{
+	struct buf dot = BUF_INIT;
+	struct reply_handler handler = {.record = add_to_dot, .arg = &dot};
+	const struct line *ok = NULL;
+	int status = request_run(ctl, VERB_graph, &handler, &ok);
+
+	if (status == STATUS_OK) {
+		dot_end(&dot);
+		print_dot(ctl, &dot);
+	}
+	buf_fini(&dot);
+	return status;
+}
+
+/* Prints a line as it came. */
+static void print_raw(const struct ctl *ctl, const struct line *line)
+{
+	struct buf text = BUF_INIT;
+
+	if (ctl->json) {
+		json_print(json_of_line(line));
+		return;
+	}
+	client_add_text(&ctl->client, &text);
+	buf_add_char(&text, '\n');
+	fwrite(text.data, 1, text.len, stdout);
+	buf_fini(&text);
+}
+
+/* Sends one line and prints what comes, up to the end of its reply; *ret_answer is the exit status
+ * that this stands for. */
+static int raw_request(struct ctl *ctl, const char *request, int *ret_answer)
+{
+	struct buf line = BUF_INIT;
+	int status;
+
+	buf_addf(&line, "%s\n", request);
+	status = client_send(&ctl->client, &line);
+	buf_fini(&line);
+	while (status == STATUS_OK) {
+		const struct line *answer = NULL;
+
+		status = client_read(&ctl->client, &answer);
+		if (status != STATUS_OK)
+			break;
+		print_raw(ctl, answer);
+		status = out_flush();
+		if (answer->kind == LINE_OK || answer->kind == LINE_ERR) {
+			*ret_answer = answer->kind == LINE_OK ? STATUS_OK : client_status_of(answer);
+			break;
+		}
+	}
+	return status;
+}
+
+/* The daemon ignores an empty line: no reply would come. */
+static bool is_empty(const char *line)
+{
+	return line[strspn(line, " \t\r")] == '\0';
+}
+
+static int check_raw_lines(const struct ctl *ctl)
+{
+	for (size_t i = 0; i < ctl->arg_count; i++) {
+		if (strchr(ctl->args[i], '\n') != NULL || is_empty(ctl->args[i])) {
+			say("raw takes each argument as a line: it must not be empty or have several");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int command_raw(struct ctl *ctl)
+{
+	int answer = STATUS_OK;
+	int status;
+
+	if (check_raw_lines(ctl) < 0)
+		return STATUS_USAGE;
+	status = ctl_connect(ctl);
+	for (size_t i = 0; i < ctl->arg_count && status == STATUS_OK; i++)
+		status = raw_request(ctl, ctl->args[i], &answer);
+	return status != STATUS_OK ? status : answer;
+}

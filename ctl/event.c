@@ -1,0 +1,205 @@
+#include "event.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "columns.h"
+#include "json.h"
+#include "text.h"
+
+const char *event_verb(const struct line *event)
+{
+	const char *hyphen = strchr(event->name, '-');
+
+	return hyphen != NULL ? hyphen + 1 : event->name;
+}
+
+bool event_is_of(const struct line *event, const char *subject)
+{
+	size_t len = strlen(subject);
+
+	return strncmp(event->name, subject, len) == 0 && event->name[len] == '-';
+}
+
+static void add_field(struct buf *buf, const char *before, const char *value)
+{
+	if (value == NULL || value[0] == '\0')
+		return;
+	buf_add_str(buf, before);
+	text_add_safe(buf, value);
+}
+
+static void add_coloured(struct buf *buf, const char *before, const char *word)
+{
+	const char *colour = colour_wanted() && word != NULL ? state_colour(word) : NULL;
+
+	if (colour == NULL) {
+		add_field(buf, before, word);
+		return;
+	}
+	buf_add_str(buf, before);
+	buf_add_str(buf, colour);
+	text_add_safe(buf, word);
+	buf_add_str(buf, COLOUR_END);
+}
+
+/* What the plan says that a task does; tasks stand in it in the order of their numbers. */
+static const char *planned_action(const struct table *plan, const char *task)
+{
+	int64_t row;
+	const char *id;
+
+	if (plan == NULL || task == NULL || !text_is_number(task, &row) ||
+	    (uint64_t)row >= plan->row_count)
+		return NULL;
+	id = table_cell(plan, (size_t)row, PLAN_ID);
+	return id != NULL && strcmp(id, task) == 0 ? table_cell(plan, (size_t)row, PLAN_ACTION) : NULL;
+}
+
+/* "task 3 failed, attempt 2: start_node <id>: <error>" */
+static void add_task(struct buf *buf, const struct line *event, const struct table *plan,
+	const char *plan_graph)
+{
+	const char *graph = line_get(event, "graph");
+	const char *task = line_get(event, "task");
+	const char *attempt = line_get(event, "attempt");
+	const char *action = NULL;
+	struct buf made = BUF_INIT;
+
+	if (graph != NULL && plan_graph != NULL && strcmp(graph, plan_graph) == 0)
+		action = planned_action(plan, task);
+	else
+		add_field(buf, " graph ", graph);
+	add_field(buf, " task ", task);
+	add_coloured(buf, " ", event_verb(event));
+	if (attempt != NULL && strcmp(attempt, "1") != 0)
+		add_field(buf, ", attempt ", attempt);
+	if (action == NULL) {
+		action_format(&made, event);
+		buf_add_char(&made, '\0');
+		action = made.data;
+	}
+	add_field(buf, ": ", action);
+	buf_fini(&made);
+}
+
+static void add_graph(struct buf *buf, const struct line *event)
+{
+	add_field(buf, " graph ", line_get(event, "graph"));
+	add_coloured(buf, " ", event_verb(event));
+	add_field(buf, ", revision ", line_get(event, "revision"));
+	add_field(buf, ", tasks ", line_get(event, "tasks"));
+	add_field(buf, ", reason ", line_get(event, "reason"));
+	add_field(buf, " by ", line_get(event, "successor"));
+}
+
+static void add_node(struct buf *buf, const struct line *event)
+{
+	const char *id = line_get(event, "node");
+
+	add_field(buf, " node ", id != NULL ? id : line_get(event, "id"));
+	add_field(buf, " slot ", line_get(event, "slot"));
+	add_field(buf, " version ", line_get(event, "version"));
+	add_coloured(buf, " ", line_get(event, "state"));
+}
+
+/* Something of a type that this imctl does not know yet. */
+static void add_unknown(struct buf *buf, const struct line *event)
+{
+	add_field(buf, " ", event->name);
+	for (size_t i = 0; i < event->words->count; i++) {
+		const struct word *word = &event->words->list[i];
+
+		if (word->key == NULL || strcmp(word->key, "at") == 0 || strcmp(word->key, "error") == 0)
+			continue;
+		add_field(buf, " ", word->key);
+		add_field(buf, " ", word->text);
+	}
+}
+
+static void print_line(struct buf *line, const struct line *from)
+{
+	add_field(line, ": ", line_get(from, "error"));
+	buf_add_char(line, '\n');
+	fwrite(line->data, 1, line->len, stdout);
+}
+
+static void add_group(struct buf *buf, const struct ctl *ctl, const struct line *line)
+{
+	if (ctl_any_group(ctl))
+		add_field(buf, " group ", line_get(line, "group"));
+}
+
+void event_print(const struct ctl *ctl, const struct line *event, const struct table *plan,
+	const char *plan_graph)
+{
+	const char *at = line_get(event, "at");
+	char time_text[LOCAL_TIME_SIZE];
+	struct buf line = BUF_INIT;
+
+	if (ctl->json) {
+		json_print(json_of_line(event));
+		return;
+	}
+	if (at == NULL)
+		at = line_get(event, "created");
+	if (at == NULL || local_time_of_stamp(at, time_text) < 0)
+		local_time_now(time_text);
+	buf_add_str(&line, time_text);
+	add_group(&line, ctl, event);
+	if (event_is_of(event, "task"))
+		add_task(&line, event, plan, plan_graph);
+	else if (event_is_of(event, "graph"))
+		add_graph(&line, event);
+	else if (event_is_of(event, "node"))
+		add_node(&line, event);
+	else
+		add_unknown(&line, event);
+	print_line(&line, event);
+	buf_fini(&line);
+}
+
+static void add_task_record(struct buf *buf, const struct line *task)
+{
+	struct buf made = BUF_INIT;
+
+	add_field(buf, "task ", line_get(task, "id"));
+	add_coloured(buf, " ", line_get(task, "state"));
+	buf_add_char(&made, ' ');
+	prereqs_format(&made, line_get(task, "prereqs"));
+	buf_add_str(&made, ": ");
+	action_format(&made, task);
+	buf_add_char(&made, '\0');
+	text_add_safe(buf, made.data);
+	buf_fini(&made);
+}
+
+void record_line_print(const struct ctl *ctl, const struct line *record)
+{
+	struct buf line = BUF_INIT;
+
+	if (ctl->json) {
+		json_print(json_of_line(record));
+		return;
+	}
+	if (strcmp(record->name, "TASK") == 0) {
+		add_task_record(&line, record);
+	} else if (strcmp(record->name, "NODE") == 0) {
+		add_field(&line, "node ", line_get(record, "id"));
+		add_field(&line, " slot ", line_get(record, "slot"));
+		add_field(&line, " version ", line_get(record, "version"));
+		add_coloured(&line, " ", line_get(record, "state"));
+	} else if (strcmp(record->name, "GRAPH") == 0) {
+		add_field(&line, "graph ", line_get(record, "id"));
+		add_coloured(&line, " ", line_get(record, "state"));
+		add_field(&line, ", revision ", line_get(record, "revision"));
+		add_field(&line, ", tasks ", line_get(record, "tasks"));
+		add_field(&line, ", reason ", line_get(record, "reason"));
+		add_field(&line, " by ", line_get(record, "successor"));
+	} else {
+		add_field(&line, "", record->name);
+	}
+	add_group(&line, ctl, record);
+	print_line(&line, record);
+	buf_fini(&line);
+}

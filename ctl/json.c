@@ -1,0 +1,161 @@
+#include "json.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+/* Keys whose value is a number wherever they appear. `id` is one of a task, and a UUID elsewhere;
+ * the two amounts are numbers unless they are percentages. */
+static const char *const number_keys[] = {
+	"slot", "version", "revision", "size", "uid", "tasks", "task", "waiting", "running",
+	"succeeded", "failed", "cancelled", "attempt", "seq", "max-parallel", "min-available",
+	"max-live", "max-surge", "max-unavailable",
+};
+
+static bool is_number_key(const struct line *line, const char *key)
+{
+	if (strcmp(key, "id") == 0)
+		return strcmp(line->name, "TASK") == 0;
+	if (strcmp(key, "value") == 0)
+		return strcmp(line->name, "STAT") == 0;
+	for (size_t i = 0; i < sizeof number_keys / sizeof number_keys[0]; i++) {
+		if (strcmp(number_keys[i], key) == 0)
+			return true;
+	}
+	return false;
+}
+
+json_t *json_text(const char *text)
+{
+	struct buf valid = BUF_INIT;
+	json_t *json;
+
+	while (*text != '\0') {
+		size_t len = utf8_length(text);
+
+		if (len > 0)
+			buf_add(&valid, text, len);
+		else
+			buf_add_str(&valid, "\xef\xbf\xbd");
+		text += len > 0 ? len : 1;
+	}
+	json = json_stringn(valid.len > 0 ? valid.data : "", valid.len);
+	buf_fini(&valid);
+	return json;
+}
+
+json_t *json_value(const char *text)
+{
+	int64_t number;
+
+	return text_is_number(text, &number) ? json_integer(number) : json_text(text);
+}
+
+static json_t *json_prereqs(const char *text)
+{
+	json_t *array = json_array();
+
+	while (text != NULL && *text >= '0' && *text <= '9') {
+		char *end;
+
+		json_array_append_new(array, json_integer(strtoll(text, &end, 10)));
+		text = *end == ',' ? end + 1 : end;
+	}
+	return array;
+}
+
+static void add_word(json_t *object, const struct line *line, const struct word *word)
+{
+	json_t *value;
+
+	if (strcmp(word->key, "prereqs") == 0)
+		return;
+	if (strcmp(word->key, "marked") == 0)
+		value = json_boolean(strcmp(word->text, "yes") == 0);
+	else if (is_number_key(line, word->key))
+		value = json_value(word->text);
+	else
+		value = json_text(word->text);
+	json_object_set_new(object, word->key, value);
+}
+
+static void add_keys(json_t *object, const struct line *line)
+{
+	for (size_t i = 0; i < line->words->count; i++) {
+		if (line->words->list[i].key != NULL)
+			add_word(object, line, &line->words->list[i]);
+	}
+	if (strcmp(line->name, "TASK") == 0)
+		json_object_set_new(object, "prereqs", json_prereqs(line_get(line, "prereqs")));
+}
+
+json_t *json_of_keys(const struct line *line)
+{
+	json_t *object = json_object();
+
+	add_keys(object, line);
+	return object;
+}
+
+static json_t *json_of_error(const struct line *line)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "type", json_text("error"));
+	json_object_set_new(object, "code", json_text(line->name));
+	json_object_set_new(object, "text", json_text(line->text));
+	return object;
+}
+
+json_t *json_of_line(const struct line *line)
+{
+	json_t *object;
+	char type[64];
+	size_t len = 0;
+
+	if (line->kind == LINE_ERR)
+		return json_of_error(line);
+	object = json_object();
+	if (line->kind == LINE_EVENT)
+		json_object_set_new(object, "seq", json_integer((json_int_t)line->seq));
+	for (; line->name[len] != '\0' && len + 1 < sizeof type; len++)
+		type[len] = (char)tolower((unsigned char)line->name[len]);
+	type[len] = '\0';
+	json_object_set_new(object, "type", json_text(type));
+	add_keys(object, line);
+	return object;
+}
+
+static int add_chunk(const char *data, size_t len, void *arg)
+{
+	buf_add(arg, data, len);
+	return 0;
+}
+
+void json_add(struct buf *buf, const json_t *json)
+{
+	json_dump_callback(json, add_chunk, buf, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+void json_add_member(struct buf *buf, const char *key, const char *text)
+{
+	json_t *value = json_value(text);
+
+	buf_addf(buf, ",\"%s\":", key);
+	json_add(buf, value);
+	json_decref(value);
+}
+
+void json_print(json_t *json)
+{
+	struct buf line = BUF_INIT;
+
+	json_add(&line, json);
+	buf_add_char(&line, '\n');
+	fwrite(line.data, 1, line.len, stdout);
+	buf_fini(&line);
+	json_decref(json);
+}

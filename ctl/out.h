@@ -1,0 +1,17 @@
+/* Standard output, and the interrupt: what may end a command from outside while it writes. */
+#ifndef IMD_CTL_OUT_H
+#define IMD_CTL_OUT_H
+
+#include <stdbool.h>
+
+/* Flushes stdout. 0, or the exit status where it cannot be written: a reader that is gone
+ * (EPIPE) ends imctl without a word, anything else is said, once. */
+int out_flush(void);
+
+/* From now on SIGINT is noted instead of ending the program. */
+void interrupt_arm(void);
+/* Readable from the moment of the interrupt on; -1 before interrupt_arm. */
+int interrupt_fd(void);
+bool interrupt_seen(void);
+
+#endif

@@ -1,0 +1,248 @@
+/* Loading what a store has kept. The parts are taken in as they are; the end ties them together
+ * again, rebuilds what is derived, and asks the driver for the truth about every live node. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "internal.h"
+#include "proto/mem.h"
+
+static int contradiction(struct error *error, const char *what, const char *group)
+{
+	return error_set(error, ERR_STORAGE, "the stored state contradicts itself: %s, in group %s",
+		what, group);
+}
+
+static struct group *find_group(const struct core *core, const char *name, struct error *error)
+{
+	struct group *group = core_group_find(core, name);
+
+	if (!group)
+		error_set(error, ERR_STORAGE, "the stored state has no group %s, but parts of it",
+			name);
+	return group;
+}
+
+int core_load_group(struct core *core, const char *name, const struct id *next_graph,
+	uint64_t proven_revision, struct error *error)
+{
+	struct group *group = core_group_find(core, name);
+
+	if (arg_group(name, error) < 0)
+		return -1;
+	if (!group)
+		group = core_group_create(core, name);
+	group->next_graph = *next_graph;
+	group->proven_revision = proven_revision;
+	return 0;
+}
+
+int core_load_spec(struct core *core, const char *name, struct spec *spec, struct error *error)
+{
+	struct group *group = find_group(core, name, error);
+	uint64_t expected;
+
+	if (!group)
+		return -1;
+	expected = group->spec.revision + 1;
+	if (spec->revision == 0 || (group->specs.count > 0 && spec->revision != expected))
+		return contradiction(error, "a revision is missing", name);
+	group_keep_spec(group, spec, UINT32_MAX - 1);
+	return 0;
+}
+
+static bool graph_sound(const struct graph *graph)
+{
+	if (graph->tasks[graph->task_count].prereqs != graph->edge_count)
+		return false;
+	for (uint32_t t = 0; t < graph->task_count; t++) {
+		uint32_t count;
+		const uint32_t *prereqs;
+
+		if (graph->tasks[t].prereqs > graph->tasks[t + 1].prereqs)
+			return false;
+		prereqs = graph_prereqs(graph, t, &count);
+		for (uint32_t i = 0; i < count; i++)
+			if (prereqs[i] >= t)
+				return false;
+	}
+	return true;
+}
+
+int core_load_graph(struct core *core, const char *name, struct graph *graph, struct error *error)
+{
+	struct group *group = find_group(core, name, error);
+
+	if (!group)
+		return -1;
+	if (!graph_sound(graph))
+		return contradiction(error, "the edges of a graph are broken", name);
+	if (core_graph_find(core, &graph->id))
+		return contradiction(error, "a graph is there twice", name);
+	graph->group = group->index;
+	graph->ready.head = graph->floor.head = TASK_NONE;
+	core_graph_add(core, graph);
+	return 0;
+}
+
+int core_load_node(struct core *core, const char *name, const struct node *stored,
+	struct error *error)
+{
+	struct group *group = find_group(core, name, error);
+	struct node *node;
+	struct slot *slot;
+	uint32_t ref;
+
+	if (!group)
+		return -1;
+	if (node_ref(core, &stored->id) != NODE_NONE)
+		return contradiction(error, "a node is there twice", name);
+	if (stored->slot > 2 * LIMIT_SIZE)
+		return contradiction(error, "a slot is out of range", name);
+	slot = group_slot(group, stored->slot);
+	if (node_live(stored) && slot->node != NODE_NONE)
+		return contradiction(error, "two nodes live in one slot", name);
+	node = node_pool_take(&core->nodes, &ref);
+	*node = *stored;
+	node->group = group->index;
+	node->used = true;
+	node->changed = node->available = false;
+	node->graph = GRAPH_NONE;
+	node->task = node->settle = TASK_NONE;
+	id_index_add(&core->node_ids, &node->id, ref);
+	if (!node_live(node)) {
+		group_keep_ended(group, ref, UINT32_MAX - 1);
+		return 0;
+	}
+	slot->node = ref;
+	group->live++;
+	group->states[node->state]++;
+	return 0;
+}
+
+/* The end. */
+
+static int load_running_task(struct core *core, struct graph *graph, uint32_t number,
+	struct error *error)
+{
+	struct group *group = graph_group(core, graph);
+	struct task *task = &graph->tasks[number];
+	uint32_t ref = node_ref(core, &task->node);
+	struct node *node = ref == NODE_NONE ? NULL : node_at(&core->nodes, ref);
+
+	if (!node || !node_live(node))
+		return contradiction(error, "a task runs on a node that is not there", group->name);
+	if (task->description == DESCRIPTION_SETTLE) {
+		task->gate = GATE_SETTLE;
+		node->settle = number;
+		return 0;
+	}
+	if (node->graph != GRAPH_NONE)
+		return contradiction(error, "two tasks run on one node", group->name);
+	node->graph = graph->index;
+	node->task = number;
+	group->in_flight++;
+	if (node->op != OP_NONE)
+		return 0;
+	task->gate = node->state == NODE_RUNNING ? GATE_MIN_READY : GATE_RETRY;
+	task->timer = timers_add(&core->timers, (struct timer){.kind = TIMER_TASK,
+		.a = graph->index, .b = number, .deadline_ms = core->now.mono_ms +
+			(task->gate == GATE_RETRY ? 0 : (int64_t)group->spec.policy.min_ready_ms)});
+	return 0;
+}
+
+static void load_waiting_task(struct core *core, struct graph *graph, uint32_t number)
+{
+	struct task *task = &graph->tasks[number];
+	uint32_t count;
+	const uint32_t *prereqs = graph_prereqs(graph, number, &count);
+
+	task->gate = GATE_PREREQS;
+	task->pending = 0;
+	for (uint32_t i = 0; i < count; i++)
+		task->pending += graph->tasks[prereqs[i]].state != TASK_SUCCEEDED;
+	if (task->pending > 0)
+		return;
+	graph_task_ready(graph, number);
+	core_group_runnable(core, graph_group(core, graph));
+}
+
+static int load_tasks(struct core *core, struct graph *graph, struct error *error)
+{
+	for (enum task_state state = 0; state < TASK_STATE_COUNT; state++)
+		graph->counts[state] = 0;
+	for (uint32_t t = 0; t < graph->task_count; t++) {
+		enum task_state state = graph->tasks[t].state;
+
+		graph->counts[state]++;
+		graph->tasks[t].gate = GATE_NONE;
+		if (state == TASK_RUNNING && load_running_task(core, graph, t, error) < 0)
+			return -1;
+		if (state == TASK_WAITING)
+			load_waiting_task(core, graph, t);
+	}
+	return 0;
+}
+
+static int load_graphs(struct core *core, struct group *group, struct error *error)
+{
+	struct graph *graph;
+
+	TAILQ_FOREACH(graph, &group->graphs, entry) {
+		if (load_tasks(core, graph, error) < 0)
+			return -1;
+		if (graph_ended(graph)) {
+			group->ended_tasks += graph->task_count;
+			continue;
+		}
+		if (graph->state != GRAPH_RUNNING && graph->state != GRAPH_RUNNING_ERRORED)
+			continue;
+		if (group->active)
+			return contradiction(error, "two graphs run", group->name);
+		group->active = graph;
+	}
+	return 0;
+}
+
+static int load_nodes(struct core *core, struct group *group, struct error *error)
+{
+	for (uint32_t i = 0; i < group->slots_used; i++) {
+		uint32_t ref = group->slots[i].node;
+		struct node *node = ref == NODE_NONE ? NULL : node_at(&core->nodes, ref);
+
+		if (!node)
+			continue;
+		if (node->op != OP_NONE && node->op != OP_KILL && node->graph == GRAPH_NONE)
+			return contradiction(error, "a node is in flight without a task",
+				group->name);
+		node->running_ms = core->now.mono_ms;
+		if (node->state == NODE_RUNNING && node->graph == GRAPH_NONE)
+			node_set_available(core, ref, true);
+		if (node->op != OP_NONE || node->state == NODE_RUNNING ||
+			node->state == NODE_UNHEALTHY)
+			action_add(core, DO_INSPECT, ref);
+	}
+	return 0;
+}
+
+/* A heal that was only planned for later: what it was waiting for is forgotten. */
+static void load_heal(struct core *core, struct group *group)
+{
+	if (!group->active && group->proven_revision == group->spec.revision &&
+		(group->live != group->spec.size || group->states[NODE_UNHEALTHY] > 0))
+		group_replan_due(core, group, REASON_HEAL);
+}
+
+int core_load_end(struct core *core, const struct now *now, struct update *update,
+	struct error *error)
+{
+	core->now = *now;
+	core->update = update;
+	for (uint32_t i = 0; i < core->group_count; i++) {
+		struct group *group = core->groups[i];
+
+		if (load_graphs(core, group, error) < 0 || load_nodes(core, group, error) < 0)
+			return -1;
+		load_heal(core, group);
+	}
+	return core_check(core, error);
+}

@@ -1,0 +1,136 @@
+/* One way from any state to the spec: plan from the live state, and when surprised plan again. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "internal.h"
+#include "proto/mem.h"
+
+/* How the planner is to see a node; false where the plan will not find it: its start is between two
+ * attempts, which end when the graph does. */
+static bool node_view(const struct core *core, const struct node *node, struct plan_node *ret_view)
+{
+	const struct graph *graph = node->graph == GRAPH_NONE ? NULL : core->graphs[node->graph];
+	bool retrying = graph && graph->tasks[node->task].gate == GATE_RETRY;
+	enum plan_health health = PLAN_BROKEN;
+
+	switch ((enum node_state)node->state) {
+	case NODE_STARTING:
+		if (retrying)
+			return false;
+		health = node->op == OP_START ? PLAN_STARTING : PLAN_STOPPING;
+		break;
+	case NODE_RUNNING:
+		if (node->available)
+			health = PLAN_AVAILABLE;
+		else if (graph)
+			health = PLAN_READYING;
+		break;
+	case NODE_SHUTTING_DOWN:
+		if (!retrying)
+			health = PLAN_STOPPING;
+		break;
+	default:
+		break;
+	}
+	*ret_view = (struct plan_node){.id = node->id, .version = node->version,
+		.slot = node->slot, .health = (uint8_t)health, .marked = node->marked};
+	return true;
+}
+
+int group_plan(struct core *core, const struct group *group, const struct spec *spec,
+	struct graph **ret_graph, struct plan_node **ret_nodes, size_t *ret_count,
+	struct error *error)
+{
+	struct plan_target target = plan_target(spec->size, spec->version, &spec->policy);
+	struct plan_node *nodes = mem_large_alloc(group->live + 1, sizeof *nodes);
+	struct graph *graph = mem_zalloc(1, sizeof *graph);
+	size_t count = 0;
+
+	if (!nodes) {
+		free(graph);
+		return error_set(error, ERR_INTERNAL, "not enough memory to plan");
+	}
+	for (uint32_t i = 0; i < group->slots_used; i++) {
+		uint32_t ref = group->slots[i].node;
+
+		if (ref != NODE_NONE && node_view(core, node_at(&core->nodes, ref), &nodes[count]))
+			count++;
+	}
+	graph->id = group->next_graph;
+	graph->group = group->index;
+	graph->revision = spec->revision;
+	graph->created_us = core->now.wall_us;
+	graph->failed_task = TASK_NONE;
+	if (plan_make(graph, nodes, count, &target, error) < 0) {
+		free(nodes);
+		free(graph);
+		return -1;
+	}
+	*ret_graph = graph;
+	*ret_nodes = nodes;
+	*ret_count = count;
+	return 0;
+}
+
+static void release_node(struct core *core, const struct plan_node *view)
+{
+	uint32_t ref = node_ref(core, &view->id);
+	struct node *node = node_at(&core->nodes, ref);
+
+	if (view->health == PLAN_STARTING) {
+		node->op = OP_CANCEL;
+		change_node(core, ref);
+		action_add(core, DO_CANCEL, ref);
+	} else {
+		timers_cancel(&core->timers, core->graphs[node->graph]->tasks[node->task].timer);
+		node_task_end(core, ref, TASK_CANCELLED, NULL);
+	}
+}
+
+void group_adopt(struct core *core, struct group *group, struct graph *graph,
+	const struct plan_node *nodes, size_t count, enum reason reason)
+{
+	struct graph *old = group->active;
+
+	group->replan = -1;
+	core->counters.plans++;
+	if (old) {
+		old->successor = graph->id;
+		graph_stop(core, old, GRAPH_SUPERSEDED);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (nodes[i].release)
+			release_node(core, &nodes[i]);
+	graph->reason = reason;
+	core_graph_add(core, graph);
+	change_add(core, (struct change){.kind = CHANGE_GRAPH_NEW, .a = graph->index});
+	group->active = graph;
+	core->config.new_id(core->config.new_id_arg, &group->next_graph);
+	change_group(core, group);
+	graph_start(core, graph);
+}
+
+void group_replan_due(struct core *core, struct group *group, enum reason reason)
+{
+	if (group->spec.revision == 0)
+		return; /* nothing was ever declared */
+	if (group->replan < 0)
+		group->replan = (int)reason;
+	core_group_runnable(core, group);
+}
+
+void group_replan(struct core *core, struct group *group)
+{
+	enum reason reason = (enum reason)group->replan;
+	struct plan_node *nodes;
+	struct graph *graph;
+	size_t count;
+
+	group->replan = -1;
+	if (group_plan(core, group, &group->spec, &graph, &nodes, &count, NULL) < 0) {
+		heal_later(core, group, core->now.mono_ms + (int64_t)core->config.heal_delay_ms);
+		return;
+	}
+	group_adopt(core, group, graph, nodes, count, reason);
+	free(nodes);
+}

@@ -1,0 +1,21 @@
+/* The mock driver: nodes that are nothing but a memory of having been started. It takes its time, and
+ * fails as it is told to, so that a person can rehearse a rollout. */
+#ifndef IMD_DRIVER_MOCK_H
+#define IMD_DRIVER_MOCK_H
+
+#include <event2/event.h>
+
+#include "driver.h"
+
+struct mock_config {
+	uint64_t delay_min_ms; /* a start or a stop takes from min to max, uniformly; */
+	uint64_t delay_max_ms; /* 0 and 0: it is done within the call */
+	uint64_t seed;
+	uint64_t *fail_versions; /* starts of these versions fail; the driver takes the list over */
+	size_t fail_version_count;
+	uint32_t flaky_millionths; /* how probable it is that a start or a stop fails */
+};
+
+struct driver *mock_new(struct event_base *base, const struct mock_config *config);
+
+#endif

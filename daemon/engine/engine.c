@@ -1,0 +1,451 @@
+/* A turn: take in what the driver told, let time pass, plan and start what is due, commit; when that
+ * is durable answer, publish, act. It is repeated while there is more to do and time left.
+ *
+ * Two batches: one fills with what the core does now, one is with the store. While one is with
+ * the store the other goes on filling, unless somebody waits to read: then nothing new is taken in until
+ * all is durable and the readers have had their turn.
+ *
+ * When a commit fails, nothing of either batch ever happened: their requests get the error, their events
+ * are retracted, and the core is loaded from the store again. What the driver has done meanwhile is found
+ * out by inspecting, as after a restart. Nothing more is taken from the driver until the next try,
+ * a second later or with the next request. */
+#include "engine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proto/mem.h"
+#include "reports.h"
+
+enum {
+	TURN_MAX_US = 5000,     /* how long a turn may keep the loop */
+	RUN_BUDGET = 1024,      /* tasks that start between two commits */
+	REPORT_BUDGET = 1024,   /* reports taken in between two commits */
+	STORAGE_RETRY_MS = 1000,
+};
+
+struct batch {
+	struct update update;
+	struct engine_requests requests;
+	uint64_t seq; /* the last event of the batch, once it is closed */
+};
+
+struct engine {
+	struct core_config config;
+	struct store *store;
+	struct driver *driver;
+	struct engine_host host;
+	struct core core;
+	struct batch batches[2];
+	struct batch *filling;
+	struct batch *flying;      /* with the store; NULL: none */
+	struct engine_requests queued;  /* submitted while readers waited */
+	struct engine_requests readers;
+	struct reports reports;
+	struct now now;
+	uint64_t committed_seq;
+	int64_t armed_ms;
+	int64_t resume_ms;         /* after a failed commit: when to try again; 0: it works */
+	bool turning;
+	bool woken;
+	bool more;                 /* the core has more to start */
+	struct engine_stats stats;
+};
+
+static void engine_wake(struct engine *engine)
+{
+	if (engine->woken || engine->turning)
+		return;
+	engine->woken = true;
+	engine->host.wake(engine->host.arg);
+}
+
+static void read_clock(struct engine *engine)
+{
+	engine->host.now(engine->host.arg, &engine->now);
+}
+
+/* Requests. */
+
+static void requests_add(struct engine_requests *list, struct engine_request *request)
+{
+	assert(!request->list);
+	request->list = list;
+	TAILQ_INSERT_TAIL(list, request, entry);
+}
+
+static void requests_remove(struct engine_request *request)
+{
+	TAILQ_REMOVE(request->list, request, entry);
+	request->list = NULL;
+}
+
+static void requests_move(struct engine_requests *from, struct engine_requests *to)
+{
+	struct engine_request *request;
+
+	while ((request = TAILQ_FIRST(from)) != NULL) {
+		requests_remove(request);
+		requests_add(to, request);
+	}
+}
+
+/* Answers all of a list as it is now; who is answered may ask again. */
+static void requests_answer(struct engine_requests *list, const struct error *failed)
+{
+	struct engine_requests now = TAILQ_HEAD_INITIALIZER(now);
+	struct engine_request *request;
+
+	requests_move(list, &now);
+	while ((request = TAILQ_FIRST(&now)) != NULL) {
+		requests_remove(request);
+		request->done(request, failed ? failed : request->failed ? &request->error : NULL);
+	}
+}
+
+/* Whether the filling batch has nothing to store and nothing to tell. */
+static bool filling_clean(const struct engine *engine)
+{
+	return engine->filling->update.change_count == 0 &&
+		engine->host.last_seq(engine->host.arg) ==
+			(engine->flying ? engine->flying->seq : engine->committed_seq);
+}
+
+static bool filling_idle(const struct engine *engine)
+{
+	return filling_clean(engine) && engine->filling->update.action_count == 0 &&
+		TAILQ_EMPTY(&engine->filling->requests);
+}
+
+bool engine_clean(const struct engine *engine)
+{
+	return !engine->flying && filling_clean(engine);
+}
+
+static void step_request(struct engine *engine, struct engine_request *request)
+{
+	request->event.now = engine->now;
+	engine->stats.events++;
+	request->failed = core_step(&engine->core, &request->event, &engine->filling->update,
+				  &request->error) < 0;
+	requests_add(&engine->filling->requests, request);
+}
+
+void engine_submit(struct engine *engine, struct engine_request *request)
+{
+	if (!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine)) {
+		requests_add(&engine->queued, request);
+	} else {
+		read_clock(engine);
+		step_request(engine, request);
+	}
+	engine_wake(engine);
+}
+
+void engine_wait(struct engine *engine, struct engine_request *request)
+{
+	request->failed = false;
+	requests_add(&engine->readers, request);
+	engine_wake(engine);
+}
+
+void engine_forget(struct engine *engine, struct engine_request *request)
+{
+	(void)engine;
+	if (request->list)
+		requests_remove(request);
+}
+
+/* The driver. */
+
+static void push_report(struct engine *engine, struct report report, const char *text)
+{
+	reports_push(&engine->reports, &report, text);
+	engine_wake(engine);
+}
+
+static void report_done(void *arg, const struct id *id, enum node_op op, enum core_result result,
+	const char *text)
+{
+	push_report(arg, (struct report){.kind = CORE_DONE, .id = *id, .op = op, .result = result},
+		text);
+}
+
+static void report_health(void *arg, const struct id *id, bool healthy, const char *text)
+{
+	push_report(arg, (struct report){.kind = CORE_HEALTH, .id = *id, .healthy = healthy}, text);
+}
+
+static void report_exited(void *arg, const struct id *id, const char *text)
+{
+	push_report(arg, (struct report){.kind = CORE_EXITED, .id = *id}, text);
+}
+
+static void report_inspected(void *arg, const struct id *id, enum core_found found)
+{
+	push_report(arg, (struct report){.kind = CORE_INSPECTED, .id = *id, .found = found}, NULL);
+}
+
+/* An action whose node has been asked something else since is void. */
+static void act(struct engine *engine, const struct action *action)
+{
+	const struct node *node = node_at(&engine->core.nodes, action->node);
+	const struct driver_ops *ops = engine->driver->ops;
+	struct driver_node target;
+
+	if (!node->used || !id_equal(&node->id, &action->id))
+		return;
+	target = (struct driver_node){.id = node->id, .slot = node->slot, .version = node->version,
+		.group = engine->core.groups[node->group]->name};
+	if (action->kind == DO_START && node->op == OP_START)
+		ops->start(engine->driver, &target);
+	else if (action->kind == DO_STOP && node->op == OP_STOP)
+		ops->stop(engine->driver, &target);
+	else if (action->kind == DO_CANCEL && node->op == OP_CANCEL)
+		ops->cancel(engine->driver, &target);
+	else if (action->kind == DO_KILL && node->op == OP_KILL)
+		ops->kill(engine->driver, &target);
+	else if (action->kind == DO_INSPECT)
+		ops->inspect(engine->driver, &target);
+}
+
+/* Commits. */
+
+static void batch_durable(struct engine *engine, struct batch *batch)
+{
+	engine->committed_seq = batch->seq;
+	engine->host.publish(engine->host.arg, batch->seq);
+	requests_answer(&batch->requests, NULL);
+	for (size_t i = 0; i < batch->update.action_count; i++)
+		act(engine, &batch->update.actions[i]);
+	update_clear(&batch->update);
+}
+
+static int load(struct engine *engine, uint64_t *ret_seq, struct error *error)
+{
+	struct update *update = &engine->filling->update;
+
+	core_init(&engine->core, &engine->config);
+	if (engine->store->ops->load(engine->store, &engine->core, ret_seq, error) < 0)
+		return -1;
+	read_clock(engine);
+	if (core_load_end(&engine->core, &engine->now, update, error) < 0)
+		return -1;
+	core_changes_taken(&engine->core, update); /* what is derived need not be stored */
+	update->change_count = 0;
+	return 0;
+}
+
+static void roll_back(struct engine *engine, const struct error *failed)
+{
+	struct error error;
+	uint64_t seq;
+
+	engine->host.retract(engine->host.arg, engine->committed_seq);
+	update_clear(&engine->batches[0].update);
+	update_clear(&engine->batches[1].update);
+	core_fini(&engine->core);
+	if (load(engine, &seq, &error) < 0) {
+		/* What was stored a moment ago cannot be read back: there is nothing to go on with. */
+		engine->host.storage(engine->host.arg, &error);
+		abort();
+	}
+	engine->more = true;
+	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
+	requests_move(&engine->batches[1].requests, &engine->batches[0].requests);
+	requests_answer(&engine->batches[0].requests, failed);
+}
+
+static void commit_done(void *arg, const struct error *error)
+{
+	struct engine *engine = arg;
+	struct batch *batch = engine->flying;
+
+	engine->flying = NULL;
+	if (error) {
+		engine->stats.commits_failed++;
+		engine->host.storage(engine->host.arg, error);
+		roll_back(engine, error);
+	} else {
+		engine->stats.commits++;
+		if (engine->resume_ms) {
+			engine->resume_ms = 0;
+			engine->host.storage(engine->host.arg, NULL);
+		}
+		batch_durable(engine, batch);
+	}
+	engine_wake(engine);
+}
+
+static void commit(struct engine *engine)
+{
+	struct batch *batch = engine->filling;
+	const struct update *update = &batch->update;
+
+	batch->seq = engine->host.last_seq(engine->host.arg);
+	engine->filling = &engine->batches[batch == &engine->batches[0]];
+	if (update->change_count == 0 && batch->seq == engine->committed_seq) {
+		batch_durable(engine, batch);
+		return;
+	}
+	engine->flying = batch;
+	core_changes_taken(&engine->core, update);
+	engine->store->ops->commit(engine->store, &engine->core, update->changes,
+		update->change_count, batch->seq, commit_done, engine);
+}
+
+/* Turns. */
+
+static void take_reports(struct engine *engine)
+{
+	struct core_event event;
+
+	for (int i = 0; i < REPORT_BUDGET && reports_first(&engine->reports, &event); i++) {
+		event.now = engine->now;
+		engine->stats.events++;
+		core_step(&engine->core, &event, &engine->filling->update, NULL);
+		reports_pop(&engine->reports);
+	}
+}
+
+static void take_queued(struct engine *engine)
+{
+	struct engine_request *request;
+
+	while ((request = TAILQ_FIRST(&engine->queued)) != NULL) {
+		requests_remove(request);
+		step_request(engine, request);
+	}
+}
+
+static void take_in(struct engine *engine)
+{
+	struct core_event tick = {.kind = CORE_TICK, .now = engine->now};
+
+	take_queued(engine);
+	if (engine->resume_ms > engine->now.mono_ms && TAILQ_EMPTY(&engine->filling->requests))
+		return;
+	take_reports(engine);
+	if (core_deadline(&engine->core) <= engine->now.mono_ms) {
+		engine->stats.events++;
+		core_step(&engine->core, &tick, &engine->filling->update, NULL);
+	}
+	engine->more = core_run(&engine->core, &engine->now, RUN_BUDGET,
+		&engine->filling->update);
+}
+
+/* Whether another round has something to do. While the store is at work and somebody waits to
+ * read, nothing is taken in. */
+static bool can_go_on(const struct engine *engine)
+{
+	bool held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
+	bool paused = engine->resume_ms > engine->now.mono_ms;
+
+	if (!engine->flying && !filling_idle(engine))
+		return !paused || !TAILQ_EMPTY(&engine->filling->requests);
+	if (!TAILQ_EMPTY(&engine->readers) && !held)
+		return true;
+	if (held)
+		return false;
+	return !TAILQ_EMPTY(&engine->queued) ||
+		(!paused && (engine->reports.count > 0 || engine->more));
+}
+
+static void round_once(struct engine *engine)
+{
+	bool held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
+
+	if (!held)
+		take_in(engine);
+	if (!engine->flying && (engine->resume_ms <= engine->now.mono_ms ||
+				       !TAILQ_EMPTY(&engine->filling->requests)))
+		commit(engine);
+	if (engine_clean(engine))
+		requests_answer(&engine->readers, NULL);
+}
+
+static void arm(struct engine *engine)
+{
+	int64_t deadline_ms = core_deadline(&engine->core);
+
+	if (engine->resume_ms > engine->now.mono_ms)
+		deadline_ms = engine->resume_ms;
+	if (deadline_ms == engine->armed_ms)
+		return;
+	engine->armed_ms = deadline_ms;
+	engine->host.arm(engine->host.arg, deadline_ms);
+}
+
+void engine_turn(struct engine *engine)
+{
+	int64_t begun_us;
+
+	assert(!engine->turning);
+	engine->woken = false;
+	engine->turning = true;
+	engine->stats.turns++;
+	read_clock(engine);
+	begun_us = engine->now.wall_us;
+	do {
+		round_once(engine);
+		read_clock(engine);
+	} while (can_go_on(engine) && engine->now.wall_us - begun_us < TURN_MAX_US &&
+		 engine->now.wall_us >= begun_us);
+	engine->turning = false;
+	if (can_go_on(engine))
+		engine_wake(engine);
+	arm(engine);
+}
+
+struct core *engine_core(struct engine *engine)
+{
+	return &engine->core;
+}
+
+const struct engine_stats *engine_stats(const struct engine *engine)
+{
+	return &engine->stats;
+}
+
+struct engine *engine_new(const struct core_config *config, struct store *store,
+	struct driver *driver, const struct engine_host *host, uint64_t *ret_event_seq,
+	struct error *error)
+{
+	struct engine *engine = mem_zalloc(1, sizeof *engine);
+
+	engine->config = *config;
+	engine->store = store;
+	engine->driver = driver;
+	engine->host = *host;
+	engine->armed_ms = INT64_MAX;
+	driver->reports = (struct driver_reports){report_done, report_health, report_exited,
+		report_inspected, engine};
+	for (int i = 0; i < 2; i++) {
+		update_init(&engine->batches[i].update, host->notice, host->arg);
+		TAILQ_INIT(&engine->batches[i].requests);
+	}
+	engine->filling = &engine->batches[0];
+	TAILQ_INIT(&engine->queued);
+	TAILQ_INIT(&engine->readers);
+	if (load(engine, ret_event_seq, error) < 0) {
+		engine_free(engine);
+		return NULL;
+	}
+	engine->committed_seq = *ret_event_seq;
+	engine->more = true;
+	engine_wake(engine);
+	return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+	if (!engine)
+		return;
+	engine->driver->ops->free(engine->driver);
+	engine->store->ops->free(engine->store);
+	core_fini(&engine->core);
+	update_fini(&engine->batches[0].update);
+	update_fini(&engine->batches[1].update);
+	reports_fini(&engine->reports);
+	free(engine);
+}

@@ -1,0 +1,80 @@
+/* The engine: one turn after another. Events go into the core at once; at the end of a pass of the
+ * event loop their changes are committed together, and once that is durable the answers go out, the
+ * events are published and the driver is set to work.
+ *
+ * It knows no event loop: its host tells the time, wakes it and takes what it has to tell. */
+#ifndef IMD_ENGINE_ENGINE_H
+#define IMD_ENGINE_ENGINE_H
+
+#include "core/core.h"
+#include "driver/driver.h"
+#include "store/store.h"
+
+struct engine;
+
+struct engine_host {
+	void (*now)(void *arg, struct now *ret_now);
+	/* Have engine_turn called once more, after what else this pass of the loop has to do. */
+	void (*wake)(void *arg);
+	/* Have engine_turn called at this monotonic time; INT64_MAX: not for a deadline. */
+	void (*arm)(void *arg, int64_t deadline_ms);
+	/* Something happened: give it the next event number and keep it, unseen. */
+	void (*notice)(void *arg, const struct notice *notice);
+	/* The number of the last event noticed. */
+	uint64_t (*last_seq)(void *arg);
+	/* All events up to this number are durable and may be seen. */
+	void (*publish)(void *arg, uint64_t seq);
+	/* All events after this number never happened. */
+	void (*retract)(void *arg, uint64_t seq);
+	/* The store failed (error) or works again (NULL). For the log and the status line. */
+	void (*storage)(void *arg, const struct error *error);
+	void *arg;
+};
+
+/* Something that waits for the engine. The owner keeps it alive until done was called or
+ * engine_forget; done may submit or wait anew, also with the same struct. */
+struct engine_request {
+	/* failed: NULL, or why not. With ERR_STORAGE nothing was changed. */
+	void (*done)(struct engine_request *request, const struct error *failed);
+	struct core_event event; /* filled in by who submits, but for now; its strings must last until
+	                          * done is called, or engine_forget */
+	/* The rest is the engine's. */
+	TAILQ_ENTRY(engine_request) entry;
+	struct engine_requests *list; /* that it is in, NULL: none */
+	struct error error;
+	bool failed;
+};
+TAILQ_HEAD(engine_requests, engine_request);
+
+/* The engine takes the store and the driver over, also where it fails. Loads what is stored. */
+struct engine *engine_new(const struct core_config *config, struct store *store,
+	struct driver *driver, const struct engine_host *host, uint64_t *ret_event_seq,
+	struct error *error);
+void engine_free(struct engine *engine);
+
+/* Carries a change out. done is called from a later turn, when it is durable; never from within. */
+void engine_submit(struct engine *engine, struct engine_request *request);
+/* Whether all that the core knows is durable, so that a read may be answered at once. */
+bool engine_clean(const struct engine *engine);
+/* Calls done at a moment when engine_clean is true; never from within, and never with an error:
+ * a read always gets its turn. */
+void engine_wait(struct engine *engine, struct engine_request *request);
+/* The owner goes: done will not be called. What was submitted is carried out all the same, unless
+ * it had not begun. */
+void engine_forget(struct engine *engine, struct engine_request *request);
+
+/* Does what is due, for a bounded time. Returns nothing: it wakes or arms its host for the rest. */
+void engine_turn(struct engine *engine);
+
+/* The state, to be read while engine_clean is true. */
+struct core *engine_core(struct engine *engine);
+
+struct engine_stats {
+	uint64_t commits;        /* that succeeded */
+	uint64_t commits_failed;
+	uint64_t turns;
+	uint64_t events;         /* core events taken in */
+};
+const struct engine_stats *engine_stats(const struct engine *engine);
+
+#endif

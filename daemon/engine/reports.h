@@ -1,0 +1,29 @@
+/* What the driver has told and the core has not yet been told: a queue. */
+#ifndef IMD_ENGINE_REPORTS_H
+#define IMD_ENGINE_REPORTS_H
+
+#include "core/core.h"
+
+struct report {
+	enum core_event_kind kind; /* CORE_DONE, CORE_HEALTH, CORE_EXITED or CORE_INSPECTED */
+	struct id id;
+	enum node_op op;
+	enum core_result result;
+	enum core_found found;
+	bool healthy;
+	char *text;                /* owned; NULL: nothing to say */
+};
+
+struct reports {
+	struct report *ring;
+	size_t head, count, capacity;
+};
+
+void reports_fini(struct reports *reports);
+/* Takes a copy of the text. */
+void reports_push(struct reports *reports, const struct report *report, const char *text);
+/* The first one as an event of the core, which borrows its text until reports_pop. */
+bool reports_first(const struct reports *reports, struct core_event *ret_event);
+void reports_pop(struct reports *reports);
+
+#endif

@@ -1,0 +1,495 @@
+/* imd: puts the rooms together, and gives the engine its clock, its turns and its randomness. */
+#include <config.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#include "daemon/config.h"
+#include "driver/mock.h"
+#include "engine/engine.h"
+#include "log.h"
+#include "notify.h"
+#include "server/server.h"
+
+enum {
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	FD_RESERVE = 32,     /* descriptors for other things than clients */
+	STATUS_EVERY_S = 1,
+	STATUS_SIZE = 256,
+	PRIORITY_SIGNALS = 0, /* before all else that a pass has to do, */
+	PRIORITY_COUNT = 2,   /* which has the other one */
+};
+
+static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
+enum { END_SIGNAL_COUNT = sizeof end_signals / sizeof end_signals[0] };
+
+struct imd {
+	struct event_base *base;
+	struct server *server;
+	struct engine *engine;
+	struct event *turn;            /* once more, at the end of this pass or in the next */
+	struct event *deadline;        /* the engine's one timer */
+	struct event *status;
+	struct event *watchdog;        /* NULL: nobody wants to hear */
+	struct event *ends[END_SIGNAL_COUNT];
+	int64_t deadline_ms;           /* monotonic; INT64_MAX: none */
+	bool in_turn;
+	bool storage_failed;
+	bool tells_status;
+	int end_signal;                /* 0: none came */
+};
+
+/* ---- time and randomness ------------------------------------------------------------------- */
+
+static int64_t clock_us(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+static void host_now(void *arg, struct now *ret_now)
+{
+	(void)arg;
+	ret_now->mono_ms = clock_us(CLOCK_MONOTONIC) / 1000;
+	ret_now->wall_us = clock_us(CLOCK_REALTIME);
+}
+
+static void id_random(void *arg, struct id *ret_id)
+{
+	(void)arg;
+	uuid_generate_random(ret_id->bytes);
+}
+
+static uint64_t seed_random(void)
+{
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		seed = (uint64_t)clock_us(CLOCK_REALTIME);
+	return seed;
+}
+
+/* ---- the engine's turns -------------------------------------------------------------------- */
+
+static void take_turn(struct imd *imd)
+{
+	imd->in_turn = true;
+	engine_turn(imd->engine);
+	imd->in_turn = false;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	take_turn(arg);
+}
+
+/* All events of a pass are in the loop's queue before the first is called, so one that is activated now
+ * comes after them: all requests of the pass share the turn. A lower priority would say the
+ * same, but starve under clients that never pause. A turn that asks for another one has it in
+ * the next pass, by a timer of no time, so that it starves nobody either. */
+static void host_wake(void *arg)
+{
+	struct imd *imd = arg;
+
+	if (imd->in_turn)
+		event_add(imd->turn, &(struct timeval){0, 0});
+	else
+		event_active(imd->turn, EV_TIMEOUT, 0);
+}
+
+static void host_arm(void *arg, int64_t deadline_ms)
+{
+	struct imd *imd = arg;
+	int64_t left_us;
+
+	if (deadline_ms == imd->deadline_ms)
+		return;
+	imd->deadline_ms = deadline_ms;
+	if (deadline_ms == INT64_MAX) {
+		event_del(imd->deadline);
+		return;
+	}
+	left_us = deadline_ms * 1000 - clock_us(CLOCK_MONOTONIC);
+	if (left_us < 0)
+		left_us = 0;
+	event_add(imd->deadline, &(struct timeval){left_us / 1000000, left_us % 1000000});
+}
+
+/* The loop reckons timers from the beginning of a pass, so this may come a little early. */
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct imd *imd = arg;
+	int64_t deadline_ms = imd->deadline_ms;
+
+	(void)fd;
+	(void)what;
+	imd->deadline_ms = INT64_MAX;
+	if (clock_us(CLOCK_MONOTONIC) / 1000 < deadline_ms)
+		host_arm(imd, deadline_ms);
+	else
+		take_turn(imd);
+}
+
+/* ---- what the engine tells ----------------------------------------------------------------- */
+
+static void status_soon(struct imd *imd)
+{
+	if (imd->tells_status && !evtimer_pending(imd->status, NULL))
+		event_add(imd->status, &(struct timeval){STATUS_EVERY_S, 0});
+}
+
+static void host_notice(void *arg, const struct notice *notice)
+{
+	struct imd *imd = arg;
+
+	server_notice(imd->server, notice);
+	status_soon(imd);
+}
+
+static uint64_t host_last_seq(void *arg)
+{
+	struct imd *imd = arg;
+
+	return server_last_seq(imd->server);
+}
+
+static void host_publish(void *arg, uint64_t seq)
+{
+	struct imd *imd = arg;
+
+	server_publish(imd->server, seq);
+}
+
+static void host_retract(void *arg, uint64_t seq)
+{
+	struct imd *imd = arg;
+
+	server_retract(imd->server, seq);
+}
+
+static void host_storage(void *arg, const struct error *error)
+{
+	struct imd *imd = arg;
+
+	if (error != NULL)
+		log_event(LEVEL_ERR, "storage-failed", LOG_STR("error", error->text));
+	else
+		log_event(LEVEL_NOTICE, "storage-works", LOG_STR("state", "written again"));
+	imd->storage_failed = error != NULL;
+	status_soon(imd);
+}
+
+/* ---- the status line ----------------------------------------------------------------------- */
+
+struct totals {
+	uint64_t live, available;
+	uint32_t rollouts;
+	const struct group *rolling; /* one of those whose graph runs */
+};
+
+static struct totals core_totals(const struct core *core)
+{
+	struct totals totals = {0};
+
+	for (uint32_t i = 0; i < core->group_count; i++) {
+		const struct group *group = core->groups[i];
+
+		totals.live += group->live;
+		totals.available += group->available;
+		if (group->active != NULL) {
+			totals.rollouts++;
+			totals.rolling = group;
+		}
+	}
+	return totals;
+}
+
+static void status_tell(struct imd *imd)
+{
+	const struct core *core = engine_core(imd->engine);
+	struct totals totals = core_totals(core);
+	char text[STATUS_SIZE], rollout[STATUS_SIZE / 2] = "";
+
+	if (totals.rollouts == 1) {
+		const struct graph *graph = totals.rolling->active;
+
+		snprintf(rollout, sizeof rollout, "; %s to revision %" PRIu64 ": %" PRIu32 " of %" PRIu32
+			" tasks done", totals.rolling->name, graph->revision,
+			graph->counts[TASK_SUCCEEDED], graph->task_count);
+	} else if (totals.rollouts > 1) {
+		snprintf(rollout, sizeof rollout, "; %" PRIu32 " rollouts", totals.rollouts);
+	}
+	snprintf(text, sizeof text,
+		"%sgroups: %" PRIu32 ", nodes: %" PRIu64 ", available: %" PRIu64 "%s",
+		imd->storage_failed ? "Cannot store changes; " : "", core->group_count, totals.live,
+		totals.available, rollout);
+	notify_status(text);
+}
+
+static void on_status(evutil_socket_t fd, short what, void *arg)
+{
+	struct imd *imd = arg;
+
+	(void)fd;
+	(void)what;
+	/* The state may be read only while it is what is stored. */
+	if (engine_clean(imd->engine))
+		status_tell(imd);
+	else
+		status_soon(imd);
+}
+
+/* ---- signals and the watchdog -------------------------------------------------------------- */
+
+static void on_end_signal(evutil_socket_t signal, short what, void *arg)
+{
+	struct imd *imd = arg;
+
+	(void)what;
+	imd->end_signal = (int)signal;
+	event_base_loopbreak(imd->base);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	notify_watchdog();
+}
+
+/* ---- setting up and taking down ------------------------------------------------------------ */
+
+/* A descriptor 0, 1 or 2 that is not open would become a client's, or the log's. */
+static int hold_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+/* As many descriptors as the system allows, and no more clients than they are enough for. */
+static void limit_clients(struct config *config)
+{
+	struct rlimit limit;
+	uint64_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		getrlimit(RLIMIT_NOFILE, &limit);
+	most = limit.rlim_cur > FD_RESERVE + 1 ? limit.rlim_cur - FD_RESERVE : 1;
+	if (config->max_clients <= most)
+		return;
+	log_event(LEVEL_WARNING, "max-clients-lowered", LOG_U64("asked", config->max_clients),
+		LOG_U64("max-clients", most), LOG_U64("descriptors", limit.rlim_cur));
+	config->max_clients = (uint32_t)most;
+}
+
+static struct event_base *base_new(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config == NULL)
+		return NULL;
+	/* The changes to what is waited for go to the kernel once a pass, and one thread is all. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
+		EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+	if (event_config_require_features(config, EV_FEATURE_O1) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (base != NULL && event_base_priority_init(base, PRIORITY_COUNT) < 0) {
+		event_base_free(base);
+		return NULL;
+	}
+	return base;
+}
+
+static int events_new(struct imd *imd)
+{
+	uint64_t watchdog_us = notify_watchdog_us() / 2;
+
+	imd->turn = evtimer_new(imd->base, on_turn, imd);
+	imd->deadline = evtimer_new(imd->base, on_deadline, imd);
+	imd->status = evtimer_new(imd->base, on_status, imd);
+	if (imd->turn == NULL || imd->deadline == NULL || imd->status == NULL)
+		return -1;
+	for (int i = 0; i < END_SIGNAL_COUNT; i++) {
+		imd->ends[i] = evsignal_new(imd->base, end_signals[i], on_end_signal, imd);
+		if (imd->ends[i] == NULL || event_priority_set(imd->ends[i], PRIORITY_SIGNALS) < 0 ||
+			event_add(imd->ends[i], NULL) < 0)
+			return -1;
+	}
+	if (watchdog_us == 0)
+		return 0;
+	imd->watchdog = event_new(imd->base, -1, EV_PERSIST, on_watchdog, imd);
+	if (imd->watchdog == NULL)
+		return -1;
+	return event_add(imd->watchdog, &(struct timeval){(time_t)(watchdog_us / 1000000),
+		(suseconds_t)(watchdog_us % 1000000)});
+}
+
+static void event_free_if(struct event *event)
+{
+	if (event != NULL)
+		event_free(event);
+}
+
+static void imd_fini(struct imd *imd)
+{
+	if (imd->engine != NULL)
+		engine_free(imd->engine);
+	if (imd->server != NULL)
+		server_free(imd->server);
+	for (int i = 0; i < END_SIGNAL_COUNT; i++)
+		event_free_if(imd->ends[i]);
+	event_free_if(imd->watchdog);
+	event_free_if(imd->status);
+	event_free_if(imd->deadline);
+	event_free_if(imd->turn);
+	if (imd->base != NULL)
+		event_base_free(imd->base);
+	libevent_global_shutdown();
+}
+
+static int server_set_up(struct imd *imd, struct config *config, struct error *error)
+{
+	struct server_config server = {
+		.path = config->socket,
+		.mode = config->socket_mode,
+		.keep_events = config->keep_events,
+		.driver = config->driver,
+		.store = "memory",
+	};
+
+	if (notify_listen_fd(&server.listen_fd, error) < 0)
+		return -1;
+	limit_clients(config);
+	server.max_clients = config->max_clients;
+	imd->server = server_new(imd->base, &server, error);
+	return imd->server != NULL ? 0 : -1;
+}
+
+static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_event_seq,
+	struct error *error)
+{
+	const struct engine_host host = {
+		.now = host_now,
+		.wake = host_wake,
+		.arm = host_arm,
+		.notice = host_notice,
+		.last_seq = host_last_seq,
+		.publish = host_publish,
+		.retract = host_retract,
+		.storage = host_storage,
+		.arg = imd,
+	};
+	struct driver *driver;
+
+	config->core.seed = seed_random();
+	config->core.new_id = id_random;
+	if (!config->has_mock_seed)
+		config->mock.seed = seed_random();
+	driver = mock_new(imd->base, &config->mock);
+	config->mock.fail_versions = NULL; /* the driver's now */
+	imd->engine = engine_new(&config->core, store_memory_new(), driver, &host, ret_event_seq, error);
+	return imd->engine != NULL ? 0 : -1;
+}
+
+static int imd_set_up(struct imd *imd, struct config *config, struct error *error)
+{
+	uint64_t event_seq = 0;
+
+	imd->deadline_ms = INT64_MAX;
+	imd->tells_status = notify_wanted();
+	imd->base = base_new();
+	if (imd->base == NULL || events_new(imd) < 0)
+		return error_set(error, ERR_INTERNAL, "cannot set up the event loop");
+	if (server_set_up(imd, config, error) < 0)
+		return -1;
+	if (engine_set_up(imd, config, &event_seq, error) < 0)
+		return -1;
+	server_start(imd->server, imd->engine, event_seq);
+	return 0;
+}
+
+static int imd_run(struct imd *imd, const struct config *config)
+{
+	log_event(LEVEL_INFO, "ready", LOG_STR("version", PACKAGE_VERSION),
+		LOG_STR("socket", config->socket), LOG_STR("state", config->state),
+		LOG_STR("driver", config->driver), LOG_U64("mock-seed", config->mock.seed),
+		LOG_U64("max-clients", config->max_clients));
+	notify_ready();
+	if (imd->tells_status)
+		status_tell(imd);
+	int ret = event_base_dispatch(imd->base);
+
+	notify_stopping();
+	if (imd->end_signal != 0)
+		log_event(LEVEL_INFO, "stopping", LOG_STR("signal", sigabbrev_np(imd->end_signal)));
+	else
+		log_event(LEVEL_ERR, "loop-ended", LOG_STR("error", strerror(errno)));
+	server_stop(imd->server);
+	return ret < 0 || imd->end_signal == 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+static int serve(struct config *config)
+{
+	struct imd imd = {0};
+	struct error error;
+	int status = EXIT_FAILED;
+
+	log_set_level(config->log_level);
+	if (imd_set_up(&imd, config, &error) < 0)
+		log_event(LEVEL_ERR, "cannot-start", LOG_STR("error", error.text));
+	else
+		status = imd_run(&imd, config);
+	imd_fini(&imd);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct config config;
+	struct error error;
+	int status = EXIT_SUCCESS;
+
+	if (hold_standard_fds() < 0)
+		return EXIT_FAILED;
+	signal(SIGPIPE, SIG_IGN);
+	if (config_parse(&config, argc, argv, &error) < 0) {
+		fprintf(stderr, "imd: %s\n", error.text);
+		status = EXIT_USAGE;
+	} else if (config.help) {
+		config_help(stdout);
+	} else if (config.version) {
+		puts("imd " PACKAGE_VERSION);
+	} else {
+		status = serve(&config);
+	}
+	config_fini(&config);
+	return status;
+}

@@ -1,0 +1,225 @@
+/* Requests that read the state. */
+#include <inttypes.h>
+#include <strings.h>
+
+#include "commands.h"
+#include "records.h"
+
+/* Begins a listing of one group or of all of them. */
+static int list_groups(struct session *session, const struct request *request, unsigned parts,
+	struct error *error)
+{
+	struct group *group;
+
+	if (request_group(session, request, &group, error) < 0)
+		return -1;
+	listing_of_group(&session->listing, parts, group);
+	session_list(session, FINISH_OK);
+	return 0;
+}
+
+static int list_graph(struct session *session, const struct request *request, unsigned parts,
+	struct error *error)
+{
+	struct graph *graph;
+
+	if (request_graph(session, request, 0, &graph, error) < 0)
+		return -1;
+	listing_of_graph(&session->listing, parts, &graph->id);
+	session_list(session, FINISH_OK);
+	return 0;
+}
+
+int cmd_spec(struct session *session, const struct request *request, struct error *error)
+{
+	struct group *group;
+
+	if (request_group(session, request, &group, error) < 0)
+		return -1;
+	records_spec(&session->server->out, group->name, &group->spec);
+	reply_ok(session);
+	return 0;
+}
+
+int cmd_specs(struct session *session, const struct request *request, struct error *error)
+{
+	return list_groups(session, request, PARTS(PART_SPECS), error);
+}
+
+int cmd_groups(struct session *session, const struct request *request, struct error *error)
+{
+	(void)request;
+	(void)error;
+	listing_of_group(&session->listing, PARTS(PART_GROUPS), NULL);
+	session_list(session, FINISH_OK);
+	return 0;
+}
+
+int cmd_nodes(struct session *session, const struct request *request, struct error *error)
+{
+	bool all;
+
+	if (request_bool(request, OPT_ALL, false, &all, error) < 0)
+		return -1;
+	return list_groups(session, request, PARTS(PART_NODES) | (all ? PARTS(PART_ENDED) : 0),
+		error);
+}
+
+int cmd_node(struct session *session, const struct request *request, struct error *error)
+{
+	const struct core *core = engine_core(session->server->engine);
+	struct node *node;
+
+	if (request_node(session, request, 0, &node, error) < 0)
+		return -1;
+	records_node(&session->server->out, core->groups[node->group]->name, node);
+	reply_ok(session);
+	return 0;
+}
+
+int cmd_graphs(struct session *session, const struct request *request, struct error *error)
+{
+	return list_groups(session, request, PARTS(PART_GRAPHS), error);
+}
+
+int cmd_graph(struct session *session, const struct request *request, struct error *error)
+{
+	return list_graph(session, request, PARTS(PART_GRAPH) | PARTS(PART_TASKS), error);
+}
+
+int cmd_tasks(struct session *session, const struct request *request, struct error *error)
+{
+	return list_graph(session, request, PARTS(PART_TASKS), error);
+}
+
+int cmd_plan(struct session *session, const struct request *request, struct error *error)
+{
+	struct server *server = session->server;
+	struct core_event event;
+	struct graph *graph;
+	bool quiet;
+
+	if (request_bool(request, OPT_QUIET, false, &quiet, error) < 0 ||
+		request_update(session, request, &event, error) < 0)
+		return -1;
+	if (server->preview_tasks >= PREVIEW_TASKS_MAX)
+		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
+	event.now = server_now();
+	if (core_preview(engine_core(server->engine), &event, &graph, error) < 0)
+		return -1;
+	server->pass_spent += (size_t)graph->task_count * PASS_TASK_COST;
+	if (graph->task_count > PREVIEW_TASKS_MAX - server->preview_tasks) {
+		graph_free(graph);
+		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
+	}
+	session->preview_tasks = graph->task_count;
+	server->preview_tasks += graph->task_count;
+	listing_of_preview(&session->listing,
+		PARTS(PART_GRAPH) | (quiet ? 0 : PARTS(PART_TASKS)), graph, event.update.group);
+	session_list(session, FINISH_PLAN);
+	return 0;
+}
+
+/* ---- WATCH --------------------------------------------------------------------------------- */
+
+static const struct watch_row {
+	const char *name;
+	unsigned parts; /* what it begins with */
+} watch_rows[WATCH_KIND_COUNT] = {
+	[WATCH_NODES] = {"NODES", PARTS(PART_NODES)},
+	[WATCH_GRAPHS] = {"GRAPHS", PARTS(PART_GRAPHS)},
+	[WATCH_TASKS] = {"TASKS", PARTS(PART_OPEN_TASKS)},
+	[WATCH_ALL] = {"ALL", PARTS(PART_NODES) | PARTS(PART_GRAPHS) | PARTS(PART_OPEN_TASKS)},
+};
+
+static int watch_kind(const char *name, enum watch_kind *ret_kind, struct error *error)
+{
+	for (int kind = 0; kind < WATCH_KIND_COUNT; kind++) {
+		if (strcasecmp(name, watch_rows[kind].name) == 0) {
+			*ret_kind = (enum watch_kind)kind;
+			return 0;
+		}
+	}
+	return error_set(error, ERR_BAD_ARGUMENT,
+		"WATCH is for NODES, GRAPHS, TASKS or ALL, not for %.40s", name);
+}
+
+/* What is watched, and the listing of it as it is now. */
+static int watch_target(struct session *session, const struct request *request,
+	struct watch_filter *ret_filter, struct listing *ret_listing, struct error *error)
+{
+	struct watch_filter filter = {.graph = WATCH_ANY_GRAPH, .group = WATCH_ANY_GROUP};
+	struct graph *graph;
+	struct group *group;
+
+	if (watch_kind(request->args[0].text, &filter.kind, error) < 0)
+		return -1;
+	if (request->arg_count == 1) {
+		if (request_group(session, request, &group, error) < 0)
+			return -1;
+		if (group != NULL)
+			filter.group = group->index;
+		listing_of_group(ret_listing, watch_rows[filter.kind].parts, group);
+	} else if (filter.kind == WATCH_TASKS) {
+		if (request_graph(session, request, 1, &graph, error) < 0)
+			return -1;
+		filter.graph = graph->serial;
+		listing_of_graph(ret_listing, PARTS(PART_TASKS), &graph->id);
+	} else {
+		return error_set(error, ERR_BAD_ARGUMENT, "only WATCH TASKS takes a graph");
+	}
+	*ret_filter = filter;
+	return 0;
+}
+
+/* From which event on; ERR_GONE where it is not kept, or has not been yet. */
+static int watch_since(const struct server *server, const char *text, uint64_t *ret_seq,
+	struct error *error)
+{
+	const struct ring *ring = &server->ring;
+
+	if (arg_number(text, "since", 0, INT64_MAX, ret_seq, error) < 0)
+		return -1;
+	if (*ret_seq + 1 < ring->first || *ret_seq > ring->published)
+		return error_set(error, ERR_GONE, "since=%" PRIu64 " is not kept; %" PRIu64
+			" to %" PRIu64 " are", *ret_seq, ring->first - 1, ring->published);
+	return 0;
+}
+
+static void watch_at_once(struct session *session, uint64_t seq)
+{
+	struct buf *out = &session->server->out;
+
+	buf_add_str(out, "OK seq=");
+	buf_add_u64(out, seq);
+	buf_add_char(out, '\n');
+	watch_begin(session);
+}
+
+int cmd_watch(struct session *session, const struct request *request, struct error *error)
+{
+	const char *since = request->options[OPT_SINCE];
+	uint64_t seq = session->server->ring.published;
+	struct watch_filter filter;
+	struct listing listing;
+	bool initial;
+
+	if (request_bool(request, OPT_INITIAL, since == NULL, &initial, error) < 0 ||
+		watch_target(session, request, &filter, &listing, error) < 0)
+		return -1;
+	if (since != NULL && initial)
+		return error_set(error, ERR_BAD_ARGUMENT, "since has no initial records");
+	if (since != NULL && watch_since(session->server, since, &seq, error) < 0)
+		return -1;
+	if (session->watch.state != WATCH_OFF)
+		return error_set(error, ERR_CONFLICT,
+			"this connection watches already; UNWATCH ends that");
+	watch_prepare(session, &filter, seq);
+	if (initial) {
+		session->listing = listing;
+		session_list(session, FINISH_WATCH);
+	} else {
+		watch_at_once(session, seq);
+	}
+	return 0;
+}

@@ -1,0 +1,79 @@
+/* STATS: figures of the daemon. */
+#include <config.h>
+
+#include "commands.h"
+#include "records.h"
+
+struct totals {
+	uint64_t nodes[NODE_STATE_COUNT];
+	uint64_t active;
+	uint64_t in_flight;
+};
+
+static struct totals totals_of(const struct core *core)
+{
+	struct totals totals = {0};
+
+	for (uint32_t i = 0; i < core->group_count; i++) {
+		const struct group *group = core->groups[i];
+
+		for (int state = 0; state < NODE_STATE_COUNT; state++)
+			totals.nodes[state] += group->states[state];
+		totals.active += group->active != NULL;
+		totals.in_flight += group->in_flight;
+	}
+	return totals;
+}
+
+static void stats_server(struct buf *out, const struct server *server)
+{
+	records_stat_text(out, "version", PACKAGE_VERSION);
+	records_stat_text(out, "driver", server->config.driver);
+	records_stat_text(out, "store", server->config.store);
+	records_stat(out, "uptime-ms", (uint64_t)(server_now().mono_ms - server->started_ms));
+	records_stat(out, "clients", server->clients);
+	records_stat(out, "watchers", server->watchers.count);
+	records_stat(out, "requests", server->requests);
+	records_stat(out, "errors", server->errors);
+	records_stat(out, "events", server->ring.published);
+	records_stat(out, "ring-events", ring_events(&server->ring));
+	records_stat(out, "ring-bytes", ring_bytes(&server->ring));
+}
+
+static void stats_core(struct buf *out, const struct core *core)
+{
+	const struct core_counters *counters = &core->counters;
+	struct totals totals = totals_of(core);
+
+	records_stat(out, "groups", core->group_count);
+	records_stat(out, "nodes-starting", totals.nodes[NODE_STARTING]);
+	records_stat(out, "nodes-running", totals.nodes[NODE_RUNNING]);
+	records_stat(out, "nodes-unhealthy", totals.nodes[NODE_UNHEALTHY]);
+	records_stat(out, "nodes-shutting-down", totals.nodes[NODE_SHUTTING_DOWN]);
+	records_stat(out, "graphs-active", totals.active);
+	records_stat(out, "tasks-in-flight", totals.in_flight);
+	records_stat(out, "plans", counters->plans);
+	records_stat(out, "tasks-started", counters->tasks_started);
+	records_stat(out, "tasks-succeeded", counters->tasks_succeeded);
+	records_stat(out, "tasks-failed", counters->tasks_failed);
+	records_stat(out, "tasks-retried", counters->tasks_retried);
+	records_stat(out, "tasks-cancelled", counters->tasks_cancelled);
+	records_stat(out, "nodes-started", counters->nodes_started);
+	records_stat(out, "nodes-died", counters->nodes_died);
+}
+
+int cmd_stats(struct session *session, const struct request *request, struct error *error)
+{
+	struct server *server = session->server;
+	struct buf *out = &server->out;
+	const struct engine_stats *stats = engine_stats(server->engine);
+
+	(void)request;
+	(void)error;
+	stats_server(out, server);
+	stats_core(out, engine_core(server->engine));
+	records_stat(out, "commits", stats->commits);
+	records_stat(out, "commits-failed", stats->commits_failed);
+	reply_ok(session);
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* The server's own: what its files share. */
+#ifndef IMD_SERVER_INTERNAL_H
+#define IMD_SERVER_INTERNAL_H
+
+#include "listener.h"
+#include "peer.h"
+#include "proto/buf.h"
+#include "proto/words.h"
+#include "ring.h"
+#include "server.h"
+#include "session.h"
+#include "watch.h"
+
+enum {
+	PREVIEW_TASKS_MAX = 4000000, /* tasks of all previews that are being listed */
+	PASS_MAX = LIMIT_WAITING,    /* what one session may spend before others have their turn: bytes */
+	PASS_TASK_COST = 64,         /* of replies, and this for a planned task */
+};
+
+struct server {
+	struct server_config config;
+	struct event_base *base;
+	struct engine *engine; /* NULL before server_start and behind server_stop */
+	struct listener listener;
+	struct link sessions;
+	struct link dead;          /* closed, to be freed */
+	struct event *reaper;      /* frees them */
+	struct event *hangups;     /* looks for clients that are gone, among those that only listen */
+	uint32_t clients;
+	uint64_t preview_tasks;
+	struct ring ring;
+	struct watchers watchers;
+	struct peers peers;
+	struct buf out;            /* the replies of the pass that is under way */
+	size_t pass_spent;
+	struct words words;        /* the request that is under way */
+	int64_t started_ms;        /* monotonic */
+	uint64_t requests;
+	uint64_t errors;
+};
+
+/* The time, by both clocks. */
+struct now server_now(void);
+/* A session has ended its input and goes on watching: a hangup shows in no other way. */
+void server_watch_hangups(struct server *server);
+
+#endif

@@ -1,0 +1,182 @@
+#include "ring.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/mem.h"
+
+void ring_init(struct ring *ring, uint64_t keep, uint64_t seq)
+{
+	assert(keep > 0);
+	*ring = (struct ring){
+		.keep = keep,
+		.base = seq + 1,
+		.first = seq + 1,
+		.published = seq,
+		.last = seq,
+	};
+}
+
+static void chunk_free(struct ring *ring, struct ring_chunk *chunk)
+{
+	ring->text_bytes -= chunk->text.len;
+	buf_fini(&chunk->text);
+	free(chunk);
+}
+
+void ring_fini(struct ring *ring)
+{
+	for (size_t i = 0; i < ring->count; i++)
+		chunk_free(ring, ring->chunks[ring->head + i]);
+	free(ring->chunks);
+	ring_init(ring, ring->keep, ring->last);
+}
+
+static struct ring_chunk *ring_chunk_of(const struct ring *ring, uint64_t seq)
+{
+	return ring->chunks[ring->head + (seq - ring->base) / RING_CHUNK];
+}
+
+static unsigned ring_place_of(const struct ring *ring, uint64_t seq)
+{
+	return (unsigned)((seq - ring->base) % RING_CHUNK);
+}
+
+/* Makes room for one more pointer. Places that the oldest chunks left are used again once they are
+ * the half of all, so that moving costs O(1) a chunk. */
+static void ring_grow(struct ring *ring)
+{
+	if (ring->head + ring->count < ring->capacity)
+		return;
+	if (ring->capacity == 0 || ring->head < ring->capacity / 2) {
+		ring->capacity = ring->capacity == 0 ? 8 : ring->capacity * 2;
+		ring->chunks = mem_realloc(ring->chunks, ring->capacity, sizeof ring->chunks[0]);
+		return;
+	}
+	memmove(ring->chunks, ring->chunks + ring->head, ring->count * sizeof ring->chunks[0]);
+	ring->head = 0;
+}
+
+/* The text of a chunk that is full will not grow any more: gives back what was kept for growing. */
+static void chunk_trim(struct ring_chunk *chunk)
+{
+	struct buf *text = &chunk->text;
+
+	if (text->len == 0 || text->len == text->capacity)
+		return;
+	text->data = mem_realloc(text->data, text->len, 1);
+	text->capacity = text->len;
+}
+
+struct buf *ring_begin(struct ring *ring)
+{
+	uint64_t seq = ring->last + 1;
+
+	if ((seq - ring->base) / RING_CHUNK == ring->count) {
+		if (ring->count > 0)
+			chunk_trim(ring->chunks[ring->head + ring->count - 1]);
+		ring_grow(ring);
+		ring->chunks[ring->head + ring->count] = mem_zalloc(1, sizeof(struct ring_chunk));
+		ring->count++;
+	}
+	return &ring_chunk_of(ring, seq)->text;
+}
+
+/* The end of the text before an event that is in the ring or would be the next one. */
+static uint32_t ring_text_end(const struct ring *ring, uint64_t seq)
+{
+	unsigned place = ring_place_of(ring, seq);
+	const struct ring_event *before;
+
+	if (place == 0)
+		return 0;
+	before = &ring_chunk_of(ring, seq)->events[place - 1];
+	return before->offset + before->len;
+}
+
+void ring_end(struct ring *ring, const struct ring_event *event)
+{
+	uint64_t seq = ring->last + 1;
+	struct ring_chunk *chunk = ring_chunk_of(ring, seq);
+	struct ring_event *kept = &chunk->events[ring_place_of(ring, seq)];
+	uint32_t begin = ring_text_end(ring, seq);
+
+	assert(chunk->text.len > begin && chunk->text.len <= UINT32_MAX);
+	*kept = *event;
+	kept->offset = begin;
+	kept->len = (uint32_t)chunk->text.len - begin;
+	ring->text_bytes += kept->len;
+	ring->last = seq;
+}
+
+/* Lets go of what is older than the last `keep` published events. */
+static void ring_forget(struct ring *ring)
+{
+	if (ring->published - ring->first + 1 <= ring->keep)
+		return;
+	ring->first = ring->published - ring->keep + 1;
+	while (ring->first - ring->base >= RING_CHUNK) {
+		chunk_free(ring, ring->chunks[ring->head]);
+		ring->head++;
+		ring->count--;
+		ring->base += RING_CHUNK;
+	}
+}
+
+uint32_t ring_publish(struct ring *ring, uint64_t seq)
+{
+	uint32_t kinds = 0;
+
+	assert(seq >= ring->published && seq <= ring->last);
+	for (uint64_t i = ring->published + 1; i <= seq; i++)
+		kinds |= ring_chunk_of(ring, i)->events[ring_place_of(ring, i)].kinds;
+	ring->published = seq;
+	ring_forget(ring);
+	return kinds;
+}
+
+void ring_retract(struct ring *ring, uint64_t seq)
+{
+	size_t needed;
+
+	assert(seq >= ring->published && seq <= ring->last);
+	if (seq == ring->last)
+		return;
+	needed = (size_t)((seq - ring->base + RING_CHUNK) / RING_CHUNK);
+	while (ring->count > needed) {
+		ring->count--;
+		chunk_free(ring, ring->chunks[ring->head + ring->count]);
+	}
+	if (ring_place_of(ring, seq + 1) != 0) {
+		struct buf *text = &ring_chunk_of(ring, seq)->text;
+		uint32_t end = ring_text_end(ring, seq + 1);
+
+		ring->text_bytes -= text->len - end;
+		text->len = end;
+	}
+	ring->last = seq;
+}
+
+const struct ring_event *ring_at(const struct ring *ring, uint64_t seq, const char **ret_text)
+{
+	const struct ring_chunk *chunk;
+	const struct ring_event *event;
+
+	assert(seq >= ring->first && seq <= ring->last);
+	chunk = ring_chunk_of(ring, seq);
+	event = &chunk->events[ring_place_of(ring, seq)];
+	*ret_text = chunk->text.data + event->offset;
+	return event;
+}
+
+uint64_t ring_events(const struct ring *ring)
+{
+	return ring->last - ring->first + 1;
+}
+
+uint64_t ring_bytes(const struct ring *ring)
+{
+	return ring->text_bytes + ring->count * sizeof(struct ring_chunk) +
+		ring->capacity * sizeof ring->chunks[0];
+}

@@ -1,0 +1,200 @@
+#include "server.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "proto/mem.h"
+#include "records.h"
+
+enum { HANGUPS_EVERY_S = 1 };
+
+struct now server_now(void)
+{
+	struct timespec mono, wall;
+
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (struct now){
+		.mono_ms = (int64_t)mono.tv_sec * 1000 + mono.tv_nsec / 1000000,
+		.wall_us = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000,
+	};
+}
+
+/* ---- clients ------------------------------------------------------------------------------- */
+
+static void on_accepted(void *arg, int fd)
+{
+	static const char text[] = "ERR too-many there are as many clients as may be\n";
+	struct server *server = arg;
+
+	if (server->clients < server->config.max_clients) {
+		session_new(server, fd);
+		return;
+	}
+	server->errors++;
+	send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+}
+
+static void server_reap(struct server *server)
+{
+	while (!link_empty(&server->dead))
+		session_free(LINK_OWNER(server->dead.next, struct session, link));
+}
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	server_reap(arg);
+}
+
+/* A client that has shut its sending side and only watches is waited for by nothing: its socket stays
+ * readable, and there is nothing to write. That it is gone for good is looked up. */
+static bool session_hung_up(const struct session *session)
+{
+	struct pollfd pollfd = {.fd = session->fd};
+
+	return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void on_hangups(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	struct link *link, *next;
+	bool more = false;
+
+	(void)fd;
+	(void)what;
+	for (link = server->sessions.next; link != &server->sessions; link = next) {
+		struct session *session = LINK_OWNER(link, struct session, link);
+
+		next = link->next;
+		if (!session->eof || session->watch.state == WATCH_OFF)
+			continue;
+		if (session_hung_up(session)) {
+			session_mute(session);
+			session_go(session);
+		} else {
+			more = true;
+		}
+	}
+	if (more)
+		server_watch_hangups(server);
+}
+
+void server_watch_hangups(struct server *server)
+{
+	if (!evtimer_pending(server->hangups, NULL))
+		event_add(server->hangups, &(struct timeval){HANGUPS_EVERY_S, 0});
+}
+
+/* ---- setting up and taking down ------------------------------------------------------------ */
+
+static int server_events_new(struct server *server)
+{
+	server->reaper = evtimer_new(server->base, on_reap, server);
+	server->hangups = evtimer_new(server->base, on_hangups, server);
+	if (server->reaper == NULL || server->hangups == NULL)
+		return -1;
+	return watchers_init(server, server->base);
+}
+
+struct server *server_new(struct event_base *base, const struct server_config *config,
+	struct error *error)
+{
+	struct server *server = mem_zalloc(1, sizeof *server);
+
+	server->config = *config;
+	server->base = base;
+	link_init(&server->sessions);
+	link_init(&server->dead);
+	words_init(&server->words);
+	ring_init(&server->ring, config->keep_events > 0 ? config->keep_events : 1, 0);
+	if (listener_init(&server->listener, config->path, config->mode, config->listen_fd,
+		    error) < 0) {
+		free(server);
+		return NULL;
+	}
+	if (server_events_new(server) < 0 ||
+		listener_set_up(&server->listener, base, on_accepted, server) < 0) {
+		error_set(error, ERR_INTERNAL, "cannot set up the events of the server");
+		server_free(server);
+		return NULL;
+	}
+	return server;
+}
+
+void server_start(struct server *server, struct engine *engine, uint64_t event_seq)
+{
+	if (server->ring.last == 0)
+		ring_init(&server->ring, server->ring.keep, event_seq);
+	server->engine = engine;
+	server->started_ms = server_now().mono_ms;
+	listener_start(&server->listener);
+}
+
+void server_stop(struct server *server)
+{
+	while (!link_empty(&server->sessions))
+		session_shut_down(LINK_OWNER(server->sessions.next, struct session, link));
+	server_reap(server);
+	listener_fini(&server->listener);
+	server->engine = NULL;
+}
+
+void server_free(struct server *server)
+{
+	server_stop(server);
+	watchers_fini(server);
+	if (server->reaper != NULL)
+		event_free(server->reaper);
+	if (server->hangups != NULL)
+		event_free(server->hangups);
+	ring_fini(&server->ring);
+	buf_fini(&server->out);
+	words_fini(&server->words);
+	free(server);
+}
+
+/* ---- what the engine tells ----------------------------------------------------------------- */
+
+void server_notice(void *arg, const struct notice *notice)
+{
+	struct server *server = arg;
+	struct ring_event event = {
+		.graph = notice->graph != NULL ? notice->graph->serial : RING_NO_GRAPH,
+		.group = notice->group->index,
+		.kinds = watch_kinds(notice->type),
+	};
+
+	records_event(ring_begin(&server->ring), server->ring.last + 1, notice);
+	ring_end(&server->ring, &event);
+}
+
+uint64_t server_last_seq(void *arg)
+{
+	const struct server *server = arg;
+
+	return server->ring.last;
+}
+
+void server_publish(void *arg, uint64_t seq)
+{
+	struct server *server = arg;
+	uint64_t before = server->ring.published;
+
+	if (seq > before)
+		watchers_wake(server, before, ring_publish(&server->ring, seq));
+}
+
+void server_retract(void *arg, uint64_t seq)
+{
+	struct server *server = arg;
+
+	ring_retract(&server->ring, seq);
+}

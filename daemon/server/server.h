@@ -1,0 +1,38 @@
+/* The server: a socket in the file system, its clients, and the log of events that they watch. */
+#ifndef IMD_SERVER_SERVER_H
+#define IMD_SERVER_SERVER_H
+
+#include <event2/event.h>
+
+#include "engine/engine.h"
+
+struct server;
+
+struct server_config {
+	const char *path;      /* of the socket; with listen_fd only to be shown */
+	unsigned mode;         /* of the socket file */
+	int listen_fd;         /* a socket handed over by systemd, never unlinked; -1: none */
+	uint32_t max_clients;
+	uint64_t keep_events;  /* events that a watcher may fall behind */
+	const char *driver;    /* names for STATS */
+	const char *store;
+};
+
+/* Takes the path's lock, removes a stale socket file, binds and listens; clients are not accepted before
+ * server_start. ERR_CONFLICT where another daemon serves the path; ERR_DENIED, ERR_BAD_ARGUMENT,
+ * ERR_INTERNAL otherwise. */
+struct server *server_new(struct event_base *base, const struct server_config *config,
+	struct error *error);
+/* Begins to accept. The engine must outlive the server's clients (server_stop). */
+void server_start(struct server *server, struct engine *engine, uint64_t event_seq);
+/* Tells every client ERR shutting-down, closes them all, and removes the socket file if it is its own. */
+void server_stop(struct server *server);
+void server_free(struct server *server);
+
+/* For the engine's host; arg is the server. */
+void server_notice(void *arg, const struct notice *notice);
+uint64_t server_last_seq(void *arg);
+void server_publish(void *arg, uint64_t seq);
+void server_retract(void *arg, uint64_t seq);
+
+#endif

@@ -1,0 +1,456 @@
+#include "session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "internal.h"
+#include "proto/mem.h"
+#include "proto/record.h"
+
+enum { FLUSH_BYTES = 64 * 1024 };
+
+/* ---- output -------------------------------------------------------------------------------- */
+
+void session_mute(struct session *session)
+{
+	if (session->mute)
+		return;
+	session->mute = true;
+	watch_end(session);
+	bufferevent_disable(session->bev, EV_WRITE);
+	/* The bufferevent keeps the front of its output for itself. */
+	evbuffer_unfreeze(session->output, 1);
+	evbuffer_drain(session->output, session_waiting(session));
+	evbuffer_freeze(session->output, 1);
+}
+
+/* Writes at once as far as the socket takes it. Returns how much it took. */
+static size_t session_send(struct session *session, const char *data, size_t len)
+{
+	ssize_t sent = send(session->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent >= 0)
+		return (size_t)sent;
+	if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+		session_mute(session);
+	return 0;
+}
+
+/* Hands over the replies that were made: to the socket where nothing waits before them, and what it does
+ * not take to the bufferevent. A session that has had its share of the pass leaves all to it, and
+ * so to the next pass: others have their turn in between. */
+static void session_flush(struct session *session)
+{
+	struct server *server = session->server;
+	struct buf *out = &server->out;
+	bool at_once = server->pass_spent < PASS_MAX && session_waiting(session) == 0;
+	size_t sent = 0;
+
+	if (out->len == 0)
+		return;
+	server->pass_spent += out->len;
+	if (at_once && !session->mute)
+		sent = session_send(session, out->data, out->len);
+	if (sent < out->len && !session->mute &&
+		evbuffer_add(session->output, out->data + sent, out->len - sent) < 0)
+		session_close(session);
+	out->len = 0;
+}
+
+void session_error(struct session *session, const struct error *error)
+{
+	struct buf *out = &session->server->out;
+
+	session->server->errors++;
+	buf_add(out, "ERR ", 4);
+	buf_add_str(out, err_code_name(error->code));
+	buf_add_char(out, ' ');
+	buf_add_str(out, error->text);
+	buf_add_char(out, '\n');
+}
+
+/* ---- listings ------------------------------------------------------------------------------ */
+
+static void session_listing_drop(struct session *session)
+{
+	session->server->preview_tasks -= session->preview_tasks;
+	session->preview_tasks = 0;
+	listing_fini(&session->listing);
+	session->listing_on = false;
+}
+
+/* The last line of the reply. */
+static void session_listing_finish(struct session *session)
+{
+	struct buf *out = &session->server->out;
+
+	buf_add(out, "OK", 2);
+	if (session->finish == FINISH_PLAN) {
+		record_id(out, "graph", &session->listing.graph);
+		record_u64(out, "revision", session->plan.revision);
+		record_u64(out, "tasks", session->plan.tasks);
+		record_u64(out, "min-available", session->plan.min_available);
+		record_u64(out, "max-live", session->plan.max_live);
+	} else if (session->finish == FINISH_WATCH) {
+		record_u64(out, "seq", session->watch.cursor);
+	}
+	buf_add_char(out, '\n');
+	session_listing_drop(session);
+	if (session->finish == FINISH_WATCH)
+		watch_begin(session);
+}
+
+/* A listing begins: what it shows from its first record on is the state of this moment. */
+static void session_listing_begin(struct session *session, const struct core *core)
+{
+	const struct graph *graph;
+
+	session->listing_begun = true;
+	if (session->finish == FINISH_WATCH)
+		session->watch.cursor = session->server->ring.published;
+	graph = listing_graph(&session->listing, core);
+	if (session->finish == FINISH_PLAN && graph != NULL) {
+		session->plan = (struct session_plan){
+			.revision = graph->revision,
+			.tasks = graph->task_count,
+			.min_available = graph->min_available,
+			.max_live = graph->max_live,
+		};
+	}
+}
+
+/* Makes what there is room for. Returns whether the listing is through, or waits. */
+static bool session_listing_step(struct session *session)
+{
+	struct server *server = session->server;
+	const struct core *core = engine_core(server->engine);
+	struct error error;
+
+	if (session->mute) {
+		session_listing_drop(session);
+		return true;
+	}
+	if (session->dead || session_waiting(session) > 0)
+		return true;
+	if (!engine_clean(server->engine)) {
+		session->wait = WAIT_LISTING;
+		engine_wait(server->engine, &session->request);
+		return true;
+	}
+	if (!session->listing_begun)
+		session_listing_begin(session, core);
+	if (listing_go(&session->listing, core, &server->out, LIMIT_WAITING, &error) < 0) {
+		session_error(session, &error);
+		session_listing_drop(session);
+		if (session->finish == FINISH_WATCH)
+			watch_end(session);
+		return true;
+	}
+	if (!listing_over(&session->listing))
+		return false;
+	session_listing_finish(session);
+	return true;
+}
+
+/* A listing goes on only when all before has been written, so no more than one go of it waits. */
+static void session_listing_go(struct session *session)
+{
+	do {
+		session_flush(session);
+	} while (!session_listing_step(session));
+}
+
+void session_list(struct session *session, enum session_finish finish)
+{
+	session->finish = finish;
+	session->listing_on = true;
+	session->listing_begun = false;
+	session_listing_go(session);
+}
+
+/* ---- the engine ---------------------------------------------------------------------------- */
+
+static void session_changed(struct session *session, const struct error *failed)
+{
+	const struct core_event *event = &session->request.event;
+
+	free(session->strings);
+	session->strings = NULL;
+	if (session->quit)
+		return;
+	if (failed != NULL) {
+		session_error(session, failed);
+	} else if (event->kind == CORE_UPDATE) {
+		listing_of_graph(&session->listing,
+			PARTS(PART_GRAPH) | (session->quiet ? 0 : PARTS(PART_TASKS)), &event->ret_graph);
+		session_list(session, FINISH_PLAN);
+	} else {
+		reply_ok(session);
+	}
+}
+
+static void on_engine(struct engine_request *request, const struct error *failed)
+{
+	struct session *session = LINK_OWNER(request, struct session, request);
+	enum session_wait wait = session->wait;
+
+	assert(session->server->out.len == 0);
+	session->wait = WAIT_NOTHING;
+	if (wait == WAIT_CHANGE)
+		session_changed(session, failed);
+	session_go(session);
+}
+
+void session_submit(struct session *session)
+{
+	session->wait = WAIT_CHANGE;
+	engine_submit(session->server->engine, &session->request);
+}
+
+/* ---- input --------------------------------------------------------------------------------- */
+
+static bool session_may_handle(const struct session *session)
+{
+	return session->wait == WAIT_NOTHING && !session->listing_on && !session->quit &&
+		!session->dead && session_waiting(session) < LIMIT_WAITING;
+}
+
+static void session_line_too_long(struct session *session)
+{
+	struct error error;
+
+	error_set(&error, ERR_LINE_TOO_LONG, "a request has at most %d bytes", LIMIT_REQUEST);
+	session->server->requests++;
+	session_error(session, &error);
+}
+
+/* Handles a line without its LF; returns false where it is to be handled again later. */
+static bool session_line(struct session *session, const char *line, size_t len)
+{
+	size_t shown = len > 0 && line[len - 1] == '\r' ? len - 1 : len;
+
+	if (session->discarding) {
+		session->discarding = false;
+		return true;
+	}
+	if (shown > LIMIT_REQUEST) {
+		session_line_too_long(session);
+		return true;
+	}
+	return command_handle(session, line, len);
+}
+
+/* Input that has no LF: returns how much of it is to be forgotten. */
+static size_t session_part(struct session *session, size_t len)
+{
+	if (!session->discarding && len > LIMIT_REQUEST + 1) {
+		session_line_too_long(session);
+		session->discarding = true;
+	}
+	return session->discarding ? len : 0;
+}
+
+/* The whole input as one run of bytes. It is nearly always in one piece; else it is short, for
+ * not much more than a request is read before it is handled. */
+static const char *session_input(struct session *session, size_t len)
+{
+	struct evbuffer_iovec piece;
+
+	if (evbuffer_peek(session->input, -1, NULL, &piece, 1) == 1)
+		return piece.iov_base;
+	return (const char *)evbuffer_pullup(session->input, (ev_ssize_t)len);
+}
+
+/* Handles the lines that are there, as far as it may. */
+static void session_handle(struct session *session)
+{
+	size_t len = evbuffer_get_length(session->input), used = 0;
+	const char *data, *end;
+
+	if (len == 0 || !session_may_handle(session))
+		return;
+	data = session_input(session, len);
+	if (data == NULL) {
+		session_close(session);
+		return;
+	}
+	while (used < len && session_may_handle(session)) {
+		end = memchr(data + used, '\n', len - used);
+		if (end == NULL) {
+			used += session_part(session, len - used);
+			break;
+		}
+		if (!session_line(session, data + used, (size_t)(end - data) - used))
+			break;
+		used = (size_t)(end - data) + 1;
+		if (session->server->out.len >= FLUSH_BYTES)
+			session_flush(session);
+	}
+	if (used > 0)
+		evbuffer_drain(session->input, used);
+}
+
+/* Reads no more than a request ahead of what is handled. Left enabled, a full input would be read
+ * again and again. */
+static void session_set_reading(struct session *session)
+{
+	bool wanted = !session->eof && !session->quit &&
+		evbuffer_get_length(session->input) <= LIMIT_REQUEST + 1;
+
+	if (wanted == session->reading)
+		return;
+	session->reading = wanted;
+	if (wanted)
+		bufferevent_enable(session->bev, EV_READ);
+	else
+		bufferevent_disable(session->bev, EV_READ);
+}
+
+/* Whether nothing will come of the session any more. */
+static bool session_through(const struct session *session)
+{
+	if (session->listing_on || session->wait == WAIT_CHANGE || session_waiting(session) > 0)
+		return false;
+	if (session->quit)
+		return true;
+	return session->eof && session->wait == WAIT_NOTHING && session->watch.state == WATCH_OFF;
+}
+
+/* After a pass: what the session waits for next. */
+static void session_settle(struct session *session)
+{
+	if (session_through(session)) {
+		session_close(session);
+		return;
+	}
+	session_set_reading(session);
+	if (session->watch.state == WATCH_OFF)
+		return;
+	if (session->eof)
+		server_watch_hangups(session->server);
+	if (session->watch.state == WATCH_BLOCKED && session_waiting(session) == 0 &&
+		!session->listing_on)
+		watch_unblock(session);
+}
+
+void session_go(struct session *session)
+{
+	if (session->dead)
+		return;
+	session->server->pass_spent = 0;
+	if (session->listing_on && session->wait == WAIT_NOTHING)
+		session_listing_go(session);
+	session_handle(session);
+	session_flush(session);
+	if (!session->dead)
+		session_settle(session);
+}
+
+/* ---- the connection ------------------------------------------------------------------------ */
+
+static void on_input(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	session_go(arg);
+}
+
+/* The output has been written. */
+static void on_output(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	session_go(arg);
+}
+
+static void on_end(struct bufferevent *bev, short what, void *arg)
+{
+	struct session *session = arg;
+
+	(void)bev;
+	if (what & BEV_EVENT_READING) {
+		/* libevent has disabled EV_READ. */
+		session->eof = true;
+		session->reading = false;
+	}
+	if ((what & BEV_EVENT_WRITING) || (what & BEV_EVENT_ERROR))
+		session_mute(session);
+	session_go(session);
+}
+
+struct session *session_new(struct server *server, int fd)
+{
+	struct session *session = mem_zalloc(1, sizeof *session);
+
+	session->server = server;
+	session->fd = fd;
+	session->uid = peer_uid(fd);
+	session->request.done = on_engine;
+	listing_init(&session->listing);
+	link_init(&session->watch.link);
+	session->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (session->bev == NULL) {
+		close(fd);
+		free(session);
+		return NULL;
+	}
+	session->input = bufferevent_get_input(session->bev);
+	session->output = bufferevent_get_output(session->bev);
+	bufferevent_setcb(session->bev, on_input, on_output, on_end, session);
+	session->reading = true;
+	if (bufferevent_enable(session->bev, EV_READ) < 0) {
+		bufferevent_free(session->bev);
+		free(session);
+		return NULL;
+	}
+	link_append(&server->sessions, &session->link);
+	server->clients++;
+	return session;
+}
+
+void session_close(struct session *session)
+{
+	struct server *server = session->server;
+
+	if (session->dead)
+		return;
+	session->dead = true;
+	watch_end(session);
+	if (session->wait != WAIT_NOTHING)
+		engine_forget(server->engine, &session->request);
+	session->wait = WAIT_NOTHING;
+	session_listing_drop(session);
+	free(session->strings);
+	session->strings = NULL;
+	bufferevent_setcb(session->bev, NULL, NULL, NULL, NULL);
+	bufferevent_disable(session->bev, EV_READ | EV_WRITE);
+	link_remove(&session->link);
+	link_append(&server->dead, &session->link);
+	server->clients--;
+	event_active(server->reaper, EV_TIMEOUT, 0);
+}
+
+void session_free(struct session *session)
+{
+	assert(session->dead);
+	link_remove(&session->link);
+	bufferevent_free(session->bev);
+	free(session);
+}
+
+void session_shut_down(struct session *session)
+{
+	static const char text[] = "ERR shutting-down the daemon ends\n";
+
+	if (!session->mute && session_waiting(session) > 0) {
+		evbuffer_unfreeze(session->output, 1);
+		evbuffer_write(session->output, session->fd);
+		evbuffer_freeze(session->output, 1);
+	}
+	if (!session->mute && session_waiting(session) == 0)
+		session_send(session, text, sizeof text - 1);
+	session_close(session);
+}

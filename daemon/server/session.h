@@ -1,0 +1,88 @@
+/* A client: its connection, the request that it has under way, its listing and its watch.
+ *
+ * Input is handled line by line, in order, while nothing is in the way of the next reply:
+ *   - the session waits for the engine (session->wait),
+ *   - a listing is not made to its end,
+ *   - LIMIT_WAITING bytes of replies wait for the client to read,
+ *   - it has quit.
+ * Each of these ends in a call of session_go, which goes on with the next line. */
+#ifndef IMD_SERVER_SESSION_H
+#define IMD_SERVER_SESSION_H
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <stdbool.h>
+
+#include "engine/engine.h"
+#include "link.h"
+#include "listing.h"
+#include "watch.h"
+
+enum session_wait {
+	WAIT_NOTHING,
+	WAIT_TURN,    /* for the state to be durable; the line is still in the input */
+	WAIT_CHANGE,  /* for what was submitted */
+	WAIT_LISTING, /* for the state to be durable, to go on with the listing */
+};
+
+/* What follows the records of a listing. */
+enum session_finish { FINISH_OK, FINISH_PLAN, FINISH_WATCH };
+
+struct session {
+	struct link link; /* in server->sessions, or server->dead */
+	struct server *server;
+	struct bufferevent *bev;
+	struct evbuffer *input;  /* of bev */
+	struct evbuffer *output; /* of bev */
+	int fd;                  /* of bev */
+	uid_t uid;
+	enum session_wait wait;
+	bool reading;    /* EV_READ is enabled */
+	bool eof;        /* the client will send no more */
+	bool discarding; /* in a line that is too long */
+	bool quit;       /* closes once everything has been written */
+	bool listing_on; /* a listing is under way, and finish says how its reply ends */
+	bool listing_begun;
+	bool mute;       /* the client takes nothing any more: replies are dropped */
+	bool dead;
+	enum session_finish finish;
+	struct listing listing;
+	struct session_plan { /* of FINISH_PLAN */
+		uint64_t revision;
+		uint32_t tasks, min_available, max_live;
+	} plan;
+	uint64_t preview_tasks; /* counted in server->preview_tasks */
+	struct watch watch;
+	struct engine_request request;
+	char *strings;          /* owned; what the request points to */
+	bool quiet;             /* of the UPDATE that was submitted */
+};
+
+/* Takes the connection over. NULL where memory is out; the connection is closed then. */
+struct session *session_new(struct server *server, int fd);
+/* Takes it out of everything; it is freed from the loop. */
+void session_close(struct session *session);
+/* Frees it, outside of any callback of it. */
+void session_free(struct session *session);
+/* Goes on with what there is to do. */
+void session_go(struct session *session);
+/* Tells a client that the daemon ends, as far as its socket takes it, and closes. */
+void session_shut_down(struct session *session);
+
+/* The socket takes nothing any more. What the client has sent whole is still carried out. */
+void session_mute(struct session *session);
+
+/* For requests. A reply is appended to server->out, which is written when the pass is over. */
+void session_error(struct session *session, const struct error *error);
+/* Has the change in session->request carried out; its reply is made when it is. */
+void session_submit(struct session *session);
+/* Has the listing in session->listing made, and then the end of the reply. */
+void session_list(struct session *session, enum session_finish finish);
+
+/* Bytes of replies that wait for the client. */
+static inline size_t session_waiting(const struct session *session)
+{
+	return evbuffer_get_length(session->output);
+}
+
+#endif

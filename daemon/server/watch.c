@@ -1,0 +1,292 @@
+#include "watch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/socket.h>
+
+#include "internal.h"
+#include "proto/names.h"
+
+enum {
+	FEED_BYTES = 128 * 1024,    /* for one watcher in one turn, */
+	FEED_EVENTS = 16 * 1024,    /* and events that are looked at for it */
+	TURN_BYTES = 4 * 1024 * 1024, /* for all of them, before others have theirs */
+	FEED_COST = 512,            /* what a call costs, in bytes */
+};
+
+#define KIND(kind) (1u << (kind))
+
+uint32_t watch_kinds(unsigned type)
+{
+	switch ((enum event_type)type) {
+	case EVENT_NODE_STARTED:
+	case EVENT_NODE_STATE:
+		return KIND(WATCH_NODES) | KIND(WATCH_ALL);
+	case EVENT_GRAPH_STARTED:
+		return KIND(WATCH_GRAPHS) | KIND(WATCH_ALL);
+	case EVENT_GRAPH_SUCCEEDED:
+	case EVENT_GRAPH_FAILED:
+	case EVENT_GRAPH_SUPERSEDED:
+	case EVENT_GRAPH_CANCELLED:
+		return KIND(WATCH_GRAPHS) | KIND(WATCH_TASKS) | KIND(WATCH_ALL);
+	default:
+		return KIND(WATCH_TASKS) | KIND(WATCH_ALL);
+	}
+}
+
+static bool filter_passes(const struct watch_filter *filter, const struct ring_event *event)
+{
+	return (event->kinds & KIND(filter->kind)) != 0 &&
+		(filter->group == WATCH_ANY_GROUP || filter->group == event->group) &&
+		(filter->graph == WATCH_ANY_GRAPH || filter->graph == event->graph);
+}
+
+/* ---- what is written ----------------------------------------------------------------------- */
+
+/* Adds a line to the runs of bytes; false where there is no place for another run. */
+static bool batch_add(struct watch_batch *batch, const char *text, size_t len)
+{
+	struct iovec *last = batch->count > 0 ? &batch->vectors[batch->count - 1] : NULL;
+
+	if (last != NULL && (char *)last->iov_base + last->iov_len == text) {
+		last->iov_len += len;
+	} else {
+		if (batch->count == WATCH_VECTORS)
+			return false;
+		batch->vectors[batch->count].iov_base = (void *)(uintptr_t)text;
+		batch->vectors[batch->count].iov_len = len;
+		batch->count++;
+	}
+	batch->bytes += len;
+	return true;
+}
+
+static void batch_make(struct watch_batch *batch, const struct ring *ring,
+	const struct watch_filter *filter, uint64_t from)
+{
+	uint64_t end = ring->published;
+
+	if (end - from > FEED_EVENTS)
+		end = from + FEED_EVENTS;
+	batch->filter = *filter;
+	batch->from = from;
+	batch->bytes = 0;
+	batch->count = 0;
+	batch->to = from;
+	while (batch->to < end && batch->bytes < FEED_BYTES) {
+		const char *text;
+		const struct ring_event *event = ring_at(ring, batch->to + 1, &text);
+
+		if (filter_passes(filter, event) && !batch_add(batch, text, event->len))
+			return;
+		batch->to++;
+	}
+}
+
+/* Those that are equally far and watch the same are many: what is made for one serves all. */
+static const struct watch_batch *batch_for(struct watchers *watchers, const struct ring *ring,
+	const struct watch *watch)
+{
+	struct watch_batch *batch = &watchers->batch;
+
+	if (batch->to == 0 || batch->from != watch->cursor ||
+		batch->filter.kind != watch->filter.kind ||
+		batch->filter.group != watch->filter.group ||
+		batch->filter.graph != watch->filter.graph)
+		batch_make(batch, ring, &watch->filter, watch->cursor);
+	return batch;
+}
+
+/* ---- turns --------------------------------------------------------------------------------- */
+
+static void watch_set_ready(struct server *server, struct watch *watch)
+{
+	bool caught_up = watch->cursor == server->ring.published;
+
+	link_append(caught_up ? &server->watchers.idle[watch->filter.kind] : &server->watchers.ready,
+		&watch->link);
+	watch->state = caught_up ? WATCH_IDLE : WATCH_READY;
+}
+
+static void watch_set_blocked(struct watch *watch)
+{
+	link_remove(&watch->link);
+	watch->state = WATCH_BLOCKED;
+}
+
+/* It fell off the ring: it is told, and closed. */
+static void watch_lagged(struct session *session)
+{
+	struct server *server = session->server;
+
+	buf_addf(&server->out, "ERR lagged seq=%" PRIu64 " the last event you got is %" PRIu64
+		", and those before %" PRIu64 " are not kept any more\n", server->ring.published,
+		session->watch.cursor, server->ring.first);
+	server->errors++;
+	watch_end(session);
+	session->quit = true;
+	session_go(session);
+}
+
+/* The socket took `sent` bytes of a batch, and no more. */
+static void watch_cut(struct session *session, const struct watch_batch *batch, size_t sent)
+{
+	const struct ring *ring = &session->server->ring;
+	const struct ring_event *event;
+	const char *text;
+	uint64_t seq = batch->from;
+
+	for (;;) {
+		event = ring_at(ring, ++seq, &text);
+		if (!filter_passes(&session->watch.filter, event))
+			continue;
+		if (sent < event->len)
+			break;
+		sent -= event->len;
+	}
+	session->watch.cursor = seq;
+	watch_set_blocked(&session->watch);
+	if (evbuffer_add(session->output, text + sent, event->len - sent) < 0)
+		session_close(session);
+}
+
+static ssize_t batch_send(int fd, const struct watch_batch *batch)
+{
+	struct msghdr message = {
+		.msg_iov = (struct iovec *)(uintptr_t)batch->vectors,
+		.msg_iovlen = (size_t)batch->count,
+	};
+	ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
+		return 0;
+	return sent;
+}
+
+/* Writes what a watcher that is in no list may have now. Returns how much that was. */
+static size_t watch_feed(struct server *server, struct session *session)
+{
+	struct watch *watch = &session->watch;
+	const struct watch_batch *batch;
+	ssize_t sent = 0;
+
+	if (session->listing_on || session_waiting(session) > 0) {
+		watch_set_blocked(watch);
+		return 0;
+	}
+	if (watch->cursor + 1 < server->ring.first) {
+		watch_lagged(session);
+		return 0;
+	}
+	batch = batch_for(&server->watchers, &server->ring, watch);
+	if (batch->bytes > 0)
+		sent = batch_send(session->fd, batch);
+	if (sent < 0) {
+		session_mute(session);
+		session_go(session);
+		return 0;
+	}
+	if ((size_t)sent < batch->bytes) {
+		watch_cut(session, batch, (size_t)sent);
+	} else {
+		watch->cursor = batch->to;
+		watch_set_ready(server, watch);
+	}
+	return (size_t)sent;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	struct watchers *watchers = &server->watchers;
+	struct link turn;
+	size_t spent = 0;
+
+	(void)fd;
+	(void)what;
+	link_init(&turn);
+	link_join(&turn, &watchers->ready);
+	watchers->batch.to = 0;
+	while (!link_empty(&turn) && spent < TURN_BYTES) {
+		struct watch *watch = LINK_OWNER(turn.next, struct watch, link);
+
+		link_remove(&watch->link);
+		spent += FEED_COST + watch_feed(server, LINK_OWNER(watch, struct session, watch));
+	}
+	/* Who had no turn is the first in the next, which comes after what else the loop has to do. */
+	link_join(&turn, &watchers->ready);
+	link_join(&watchers->ready, &turn);
+	if (!link_empty(&watchers->ready))
+		event_add(watchers->turn, &(struct timeval){0, 0});
+}
+
+void watchers_wake(struct server *server, uint64_t before, uint32_t kinds)
+{
+	struct watchers *watchers = &server->watchers;
+
+	for (int kind = 0; kind < WATCH_KIND_COUNT; kind++) {
+		struct link *idle = &watchers->idle[kind];
+
+		if ((kinds & KIND(kind)) == 0)
+			continue;
+		for (struct link *link = idle->next; link != idle; link = link->next) {
+			struct watch *watch = LINK_OWNER(link, struct watch, link);
+
+			watch->cursor = before;
+			watch->state = WATCH_READY;
+		}
+		link_join(&watchers->ready, idle);
+	}
+	if (!link_empty(&watchers->ready))
+		event_active(watchers->turn, EV_TIMEOUT, 0);
+}
+
+/* ---- beginning and ending ------------------------------------------------------------------ */
+
+int watchers_init(struct server *server, struct event_base *base)
+{
+	struct watchers *watchers = &server->watchers;
+
+	for (int kind = 0; kind < WATCH_KIND_COUNT; kind++)
+		link_init(&watchers->idle[kind]);
+	link_init(&watchers->ready);
+	watchers->turn = evtimer_new(base, on_turn, server);
+	return watchers->turn != NULL ? 0 : -1;
+}
+
+void watchers_fini(struct server *server)
+{
+	if (server->watchers.turn != NULL)
+		event_free(server->watchers.turn);
+	server->watchers.turn = NULL;
+}
+
+void watch_prepare(struct session *session, const struct watch_filter *filter, uint64_t cursor)
+{
+	session->watch.filter = *filter;
+	session->watch.cursor = cursor;
+	session->watch.state = WATCH_PENDING;
+	session->server->watchers.count++;
+}
+
+void watch_unblock(struct session *session)
+{
+	watch_set_ready(session->server, &session->watch);
+	if (session->watch.state == WATCH_READY)
+		event_active(session->server->watchers.turn, EV_TIMEOUT, 0);
+}
+
+/* The reply is written before the turn comes, or else the turn finds it waiting. */
+void watch_begin(struct session *session)
+{
+	watch_unblock(session);
+}
+
+void watch_end(struct session *session)
+{
+	if (session->watch.state == WATCH_OFF)
+		return;
+	link_remove(&session->watch.link);
+	session->watch.state = WATCH_OFF;
+	session->server->watchers.count--;
+}

@@ -1,0 +1,45 @@
+#include <stdlib.h>
+
+#include "proto/mem.h"
+#include "store.h"
+
+static int memory_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
+	struct error *error)
+{
+	(void)store;
+	(void)core;
+	(void)error;
+	*ret_event_seq = 0;
+	return 0;
+}
+
+static void memory_commit(struct store *store, const struct core *core,
+	const struct change *changes, size_t count, uint64_t event_seq, store_done_fn *done,
+	void *arg)
+{
+	(void)store;
+	(void)core;
+	(void)changes;
+	(void)count;
+	(void)event_seq;
+	done(arg, NULL);
+}
+
+static void memory_free(struct store *store)
+{
+	free(store);
+}
+
+struct store *store_memory_new(void)
+{
+	static const struct store_ops ops = {
+		.name = "memory",
+		.load = memory_load,
+		.commit = memory_commit,
+		.free = memory_free,
+	};
+	struct store *store = mem_zalloc(1, sizeof *store);
+
+	store->ops = &ops;
+	return store;
+}

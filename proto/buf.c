@@ -1,0 +1,102 @@
+#include "buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+
+enum { BUF_MIN = 128, U64_DIGITS = 20 };
+
+static const char digit_pairs[] = "00010203040506070809"
+				  "10111213141516171819"
+				  "20212223242526272829"
+				  "30313233343536373839"
+				  "40414243444546474849"
+				  "50515253545556575859"
+				  "60616263646566676869"
+				  "70717273747576777879"
+				  "80818283848586878889"
+				  "90919293949596979899";
+
+void buf_fini(struct buf *buf)
+{
+	free(buf->data);
+	*buf = (struct buf)BUF_INIT;
+}
+
+char *buf_room(struct buf *buf, size_t more)
+{
+	if (buf->data == NULL || buf->capacity - buf->len < more) {
+		size_t capacity = buf->capacity < BUF_MIN ? BUF_MIN : buf->capacity;
+
+		assert(more < SIZE_MAX / 4 && buf->len < SIZE_MAX / 4);
+		while (capacity - buf->len < more)
+			capacity *= 2;
+		buf->data = mem_realloc(buf->data, capacity, 1);
+		buf->capacity = capacity;
+	}
+	return buf->data + buf->len;
+}
+
+void buf_add(struct buf *buf, const void *data, size_t len)
+{
+	if (len == 0)
+		return;
+	memcpy(buf_room(buf, len), data, len);
+	buf->len += len;
+}
+
+void buf_add_str(struct buf *buf, const char *text)
+{
+	buf_add(buf, text, strlen(text));
+}
+
+void buf_add_u64(struct buf *buf, uint64_t value)
+{
+	char digits[U64_DIGITS];
+	char *begin = digits + sizeof digits;
+
+	while (value >= 100) {
+		begin -= 2;
+		memcpy(begin, digit_pairs + 2 * (value % 100), 2);
+		value /= 100;
+	}
+	if (value >= 10) {
+		begin -= 2;
+		memcpy(begin, digit_pairs + 2 * value, 2);
+	} else {
+		*--begin = (char)('0' + value);
+	}
+	buf_add(buf, begin, (size_t)(digits + sizeof digits - begin));
+}
+
+void buf_add_char(struct buf *buf, char c)
+{
+	*buf_room(buf, 1) = c;
+	buf->len++;
+}
+
+void buf_addf(struct buf *buf, const char *format, ...)
+{
+	va_list args;
+	char *room = buf_room(buf, BUF_MIN);
+	size_t size = buf->capacity - buf->len;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(room, size, format, args);
+	va_end(args);
+	assert(len >= 0);
+	if ((size_t)len >= size) {
+		size = (size_t)len + 1;
+		room = buf_room(buf, size);
+		va_start(args, format);
+		len = vsnprintf(room, size, format, args);
+		va_end(args);
+		assert(len >= 0 && (size_t)len < size);
+	}
+	buf->len += (size_t)len;
+}

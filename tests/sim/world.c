@@ -1,0 +1,336 @@
+/* The world of nodes and the driver between it and the engine. The world survives the engine; what
+ * is under way in it goes on, and is reported to whoever is there when it ends.
+ *
+ *   (absent) ─start─► starting ─► running ─stop─► stopping ─► (absent)
+ *                        └─► (absent)  ▲  │  └─exit─► (absent)  │
+ *                                      └──┼──── the stop fails ─┘
+ *                      any ─kill─► killing ─► (absent)                                        */
+#include <stdlib.h>
+
+#include "proto/mem.h"
+#include "sim.h"
+
+struct world_driver {
+	struct driver driver;
+	struct sim *sim;
+};
+
+static struct sim *driver_sim(struct driver *driver)
+{
+	return ((struct world_driver *)driver)->sim;
+}
+
+struct world_node *world_find(struct sim *sim, const struct id *id)
+{
+	for (uint32_t i = 0; i < sim->world.used; i++)
+		if (sim->world.nodes[i].used && id_equal(&sim->world.nodes[i].id, id))
+			return &sim->world.nodes[i];
+	return NULL;
+}
+
+uint32_t world_count(const struct sim *sim, const char *group)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < sim->world.used; i++)
+		count += sim->world.nodes[i].used &&
+			strcmp(sim->world.nodes[i].group, group) == 0;
+	return count;
+}
+
+struct world_node *world_any_running(struct sim *sim)
+{
+	uint32_t begin = sim_below(sim, sim->world.used);
+
+	for (uint32_t i = 0; i < sim->world.used; i++) {
+		struct world_node *node = &sim->world.nodes[(begin + i) % sim->world.used];
+
+		if (node->used && node->state == WORLD_RUNNING)
+			return node;
+	}
+	return NULL;
+}
+
+static struct world_node *world_add(struct sim *sim, const struct driver_node *target)
+{
+	struct world *world = &sim->world;
+	uint32_t place = 0;
+
+	while (place < world->used && world->nodes[place].used)
+		place++;
+	if (place == WORLD_MAX)
+		sim_fail(sim, "the world is full of nodes");
+	if (place == world->used)
+		world->used++;
+	world->nodes[place] = (struct world_node){.id = target->id, .version = target->version,
+		.slot = target->slot, .timer = TIMER_NONE, .used = true};
+	strcpy(world->nodes[place].group, target->group);
+	return &world->nodes[place];
+}
+
+/* Reports: to the driver that is there now, if any. */
+
+static void report_done(struct sim *sim, const struct id *id, enum node_op op,
+	enum core_result result, const char *text)
+{
+	const struct driver_reports *reports = sim->driver ? &sim->driver->reports : NULL;
+
+	sim_say(sim, "world: %s op %d result %d", sim_id(id), op, result);
+	sim_trace(sim, id, sizeof *id);
+	sim_trace(sim, &sim->mono_ms, sizeof sim->mono_ms);
+	if (reports)
+		reports->done(reports->arg, id, op, result, text);
+}
+
+void world_exit(struct sim *sim, struct world_node *node)
+{
+	struct id id = node->id;
+
+	sim_say(sim, "world: %s exits", sim_id(&id));
+	node->used = false;
+	if (sim->driver)
+		sim->driver->reports.exited(sim->driver->reports.arg, &id, "it was found dead");
+}
+
+void world_set_health(struct sim *sim, struct world_node *node, bool healthy)
+{
+	sim_say(sim, "world: %s is %s", sim_id(&node->id), healthy ? "healthy" : "unhealthy");
+	node->unhealthy = !healthy;
+	if (sim->driver)
+		sim->driver->reports.health(sim->driver->reports.arg, &node->id, healthy,
+			healthy ? NULL : "it does not answer");
+}
+
+/* Things come to their end. */
+
+static bool op_fails(struct sim *sim)
+{
+	return sim->world.flaky_percent > 0 && sim_chance(sim, sim->world.flaky_percent);
+}
+
+static void end_start(struct sim *sim, struct world_node *node)
+{
+	struct id id = node->id;
+
+	if (node->cancelled) {
+		node->used = false;
+		report_done(sim, &id, OP_START, RESULT_CANCELLED, NULL);
+	} else if (sim->world.bad[node->version] || op_fails(sim)) {
+		node->used = false;
+		report_done(sim, &id, OP_START, RESULT_FAILED, "it would not start");
+	} else {
+		node->state = WORLD_RUNNING;
+		report_done(sim, &id, OP_START, RESULT_OK, NULL);
+	}
+}
+
+static void end_stop(struct sim *sim, struct world_node *node)
+{
+	struct id id = node->id;
+
+	if (op_fails(sim)) {
+		node->state = WORLD_RUNNING;
+		report_done(sim, &id, OP_STOP, RESULT_FAILED, "it would not stop");
+		return;
+	}
+	node->used = false;
+	report_done(sim, &id, OP_STOP, RESULT_OK, NULL);
+}
+
+static void end_kill(struct sim *sim, struct world_node *node)
+{
+	struct id id = node->id;
+
+	node->used = false;
+	report_done(sim, &id, OP_KILL, RESULT_OK, NULL);
+}
+
+static void world_end(struct sim *sim, struct world_node *node)
+{
+	if (node->state == WORLD_STARTING)
+		end_start(sim, node);
+	else if (node->state == WORLD_STOPPING)
+		end_stop(sim, node);
+	else
+		end_kill(sim, node);
+}
+
+void world_timer(struct sim *sim, uint32_t place)
+{
+	sim->world.nodes[place].timer = TIMER_NONE;
+	world_end(sim, &sim->world.nodes[place]);
+}
+
+static int64_t op_delay_ms(struct sim *sim)
+{
+	return sim_below(sim, sim->config.op_delay_max_ms + 1);
+}
+
+static void world_begin(struct sim *sim, struct world_node *node, enum world_state state)
+{
+	node->state = state;
+	if (sim_chance(sim, sim->config.op_instant_percent))
+		world_end(sim, node);
+	else
+		node->timer = sim_later(sim, op_delay_ms(sim), QUEUE_WORLD,
+			(uint32_t)(node - sim->world.nodes));
+}
+
+/* The driver's calls. What is asked must be durable: a row with this op must be there. */
+
+static bool call_begins(struct sim *sim, const struct driver_node *target, enum node_op op,
+	const char *what)
+{
+	const struct node_row *row = rows_node(&sim->storage.rows, &target->id);
+
+	if (sim_dies(sim))
+		return false;
+	sim_say(sim, "driver: %s %s slot %u version %llu", what, sim_id(&target->id), target->slot,
+		(unsigned long long)target->version);
+	if (!row)
+		sim_fail(sim, "%s of node %s, of which nothing is stored", what, sim_id(&target->id));
+	if (!node_live(&row->node) || (op != OP_NONE && row->node.op != op))
+		sim_fail(sim, "%s of node %s, but stored are state %s and op %d", what,
+			sim_id(&target->id), node_state_name(row->node.state), row->node.op);
+	if (row->node.slot != target->slot || row->node.version != target->version ||
+		strcmp(row->group, target->group) != 0)
+		sim_fail(sim, "%s of node %s with another slot, version or group than stored", what,
+			sim_id(&target->id));
+	return true;
+}
+
+static void world_start(struct driver *driver, const struct driver_node *target)
+{
+	struct sim *sim = driver_sim(driver);
+	struct world_node *node = world_find(sim, &target->id);
+
+	if (!call_begins(sim, target, OP_START, "start"))
+		return;
+	sim->world.starts++;
+	if (!node)
+		world_begin(sim, world_add(sim, target), WORLD_STARTING);
+	else if (node->state == WORLD_RUNNING)
+		report_done(sim, &target->id, OP_START, RESULT_OK, NULL);
+	else if (node->state != WORLD_STARTING)
+		sim_fail(sim, "node %s is to start while it is ended", sim_id(&target->id));
+}
+
+static void world_stop(struct driver *driver, const struct driver_node *target)
+{
+	struct sim *sim = driver_sim(driver);
+	struct world_node *node = world_find(sim, &target->id);
+
+	if (!call_begins(sim, target, OP_STOP, "stop"))
+		return;
+	sim->world.stops++;
+	if (!node)
+		report_done(sim, &target->id, OP_STOP, RESULT_OK, NULL);
+	else if (node->state == WORLD_RUNNING)
+		world_begin(sim, node, WORLD_STOPPING);
+	else if (node->state != WORLD_STOPPING)
+		sim_fail(sim, "node %s is to stop while it is started or killed",
+			sim_id(&target->id));
+}
+
+static void world_cancel(struct driver *driver, const struct driver_node *target)
+{
+	struct sim *sim = driver_sim(driver);
+	struct world_node *node = world_find(sim, &target->id);
+
+	if (!call_begins(sim, target, OP_CANCEL, "cancel"))
+		return;
+	if (!node) {
+		report_done(sim, &target->id, OP_START, RESULT_CANCELLED, NULL);
+	} else if (node->state == WORLD_RUNNING) {
+		report_done(sim, &target->id, OP_START, RESULT_OK, NULL);
+	} else if (node->state != WORLD_STARTING) {
+		sim_fail(sim, "a start of node %s is to be cancelled while it is ended",
+			sim_id(&target->id));
+	} else if (sim_chance(sim, 60)) { /* else it is too late */
+		node->cancelled = true;
+		if (sim_chance(sim, 50)) {
+			sim_cancel(sim, &node->timer);
+			end_start(sim, node);
+		}
+	}
+}
+
+static void world_kill(struct driver *driver, const struct driver_node *target)
+{
+	struct sim *sim = driver_sim(driver);
+	struct world_node *node = world_find(sim, &target->id);
+
+	if (!call_begins(sim, target, OP_KILL, "kill"))
+		return;
+	sim->world.kills++;
+	if (!node) {
+		report_done(sim, &target->id, OP_KILL, RESULT_OK, NULL);
+	} else if (node->state != WORLD_KILLING) {
+		sim_cancel(sim, &node->timer);
+		world_begin(sim, node, WORLD_KILLING);
+	}
+}
+
+static void answer_inspection(struct sim *sim, const struct id *id)
+{
+	const struct world_node *node = world_find(sim, id);
+	enum core_found found = !node ? FOUND_ABSENT
+		: node->state != WORLD_RUNNING ? FOUND_BUSY
+		: node->unhealthy ? FOUND_UNHEALTHY : FOUND_RUNNING;
+
+	sim_say(sim, "world: %s is found %d", sim_id(id), found);
+	sim->driver->reports.inspected(sim->driver->reports.arg, id, found);
+}
+
+void world_inspect_timer(struct sim *sim, uint32_t place)
+{
+	struct id id = sim->world.inspects[place], none = {{0}};
+
+	if (id_equal(&id, &none))
+		return; /* who asked is dead */
+	sim->world.inspects[place] = none;
+	answer_inspection(sim, &id);
+}
+
+void world_forget_inspections(struct sim *sim)
+{
+	memset(sim->world.inspects, 0, sizeof sim->world.inspects);
+}
+
+static void world_inspect(struct driver *driver, const struct driver_node *target)
+{
+	struct sim *sim = driver_sim(driver);
+	struct id none = {{0}};
+
+	if (!call_begins(sim, target, OP_NONE, "inspect"))
+		return;
+	sim->world.inspections++;
+	if (sim_chance(sim, sim->config.op_instant_percent)) {
+		answer_inspection(sim, &target->id);
+		return;
+	}
+	for (uint32_t i = 0; i < INSPECT_MAX; i++)
+		if (id_equal(&sim->world.inspects[i], &none)) {
+			sim->world.inspects[i] = target->id;
+			sim_later(sim, op_delay_ms(sim) / 4, QUEUE_INSPECT, i);
+			return;
+		}
+	sim_fail(sim, "too many inspections at once");
+}
+
+static void world_driver_free(struct driver *driver)
+{
+	driver_sim(driver)->driver = NULL;
+	free(driver);
+}
+
+struct driver *world_driver_new(struct sim *sim)
+{
+	static const struct driver_ops ops = {"world", world_start, world_stop, world_cancel,
+		world_kill, world_inspect, world_driver_free};
+	struct world_driver *driver = mem_zalloc(1, sizeof *driver);
+
+	driver->driver.ops = &ops;
+	driver->sim = sim;
+	return &driver->driver;
+}

@@ -1,0 +1,217 @@
+/* The command line: what each option sets, and what is said about every kind of mistake. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config.h"
+
+enum { ARGS_MAX = 8 };
+
+static struct config config;
+static struct error error;
+
+/* Parses `imd` and the words given, parted by blanks; a word "''" is an empty one. */
+static int parse(const char *line)
+{
+	static char text[512];
+	char *argv[ARGS_MAX + 2] = {text};
+	int argc = 1;
+
+	snprintf(text, sizeof text, "imd %s", line);
+	strtok(text, " ");
+	for (char *word; (word = strtok(NULL, " ")) != NULL; argc++) {
+		ck_assert_int_le(argc, ARGS_MAX);
+		argv[argc] = strcmp(word, "''") == 0 ? strchr(word, '\0') : word;
+	}
+	error.text[0] = '\0';
+	config_fini(&config);
+	return config_parse(&config, argc, argv, &error);
+}
+
+static void must_parse(const char *line)
+{
+	ck_assert_msg(parse(line) == 0, "imd %s: %s", line, error.text);
+}
+
+static void must_refuse(const char *line, const char *text)
+{
+	ck_assert_msg(parse(line) == -1, "imd %s was not refused", line);
+	ck_assert_msg(strstr(error.text, text) != NULL, "imd %s: \"%s\" is not in \"%s\"", line, text,
+		error.text);
+}
+
+START_TEST(defaults)
+{
+	must_parse("");
+	ck_assert_str_eq(config.socket, "/run/imd.sock");
+	ck_assert_uint_eq(config.socket_mode, 0660);
+	ck_assert_uint_eq(config.max_clients, 1000);
+	ck_assert_str_eq(config.state, ":memory:");
+	ck_assert_str_eq(config.driver, "mock");
+	ck_assert_uint_eq(config.mock.delay_min_ms, 3000);
+	ck_assert_uint_eq(config.mock.delay_max_ms, 6000);
+	ck_assert_uint_eq(config.keep_events, 100000);
+	ck_assert_uint_eq(config.core.policy.max_unavailable.value, 1);
+	ck_assert_uint_eq(config.core.policy.max_surge.value, 0);
+	ck_assert_int_eq(config.log_level, LEVEL_INFO);
+	ck_assert(!config.has_mock_seed && !config.help && !config.version);
+}
+END_TEST
+
+START_TEST(options_of_the_daemon)
+{
+	must_parse("-s /tmp/x --socket-mode=0600 --max-clients 7 --keep-events=9 --log-level=debug");
+	ck_assert_str_eq(config.socket, "/tmp/x");
+	ck_assert_uint_eq(config.socket_mode, 0600);
+	ck_assert_uint_eq(config.max_clients, 7);
+	ck_assert_uint_eq(config.keep_events, 9);
+	ck_assert_int_eq(config.log_level, LEVEL_DEBUG);
+	must_parse("--state=:memory: --driver=mock --help");
+	ck_assert(config.help && !config.version);
+	must_parse("-V");
+	ck_assert(config.version);
+}
+END_TEST
+
+START_TEST(options_of_the_mock_driver)
+{
+	must_parse("--mock-delay=50ms --mock-seed=18446744073709551615");
+	ck_assert_uint_eq(config.mock.delay_min_ms, 50);
+	ck_assert_uint_eq(config.mock.delay_max_ms, 50);
+	ck_assert(config.has_mock_seed && config.mock.seed == UINT64_MAX);
+	must_parse("--mock-delay=300ms-2s --mock-fail-version=2,9223372036854775807 --mock-flaky=0.25");
+	ck_assert_uint_eq(config.mock.delay_min_ms, 300);
+	ck_assert_uint_eq(config.mock.delay_max_ms, 2000);
+	ck_assert_uint_eq(config.mock.fail_version_count, 2);
+	ck_assert_uint_eq(config.mock.fail_versions[0], 2);
+	ck_assert_uint_eq(config.mock.fail_versions[1], INT64_MAX);
+	ck_assert_uint_eq(config.mock.flaky_millionths, 250000);
+}
+END_TEST
+
+START_TEST(options_of_the_core)
+{
+	must_parse("--max-surge=150% --max-unavailable=25% --max-parallel=4 --min-ready=2s");
+	ck_assert(config.core.policy.max_surge.percent);
+	ck_assert_uint_eq(config.core.policy.max_surge.value, 150);
+	ck_assert_uint_eq(config.core.policy.max_unavailable.value, 25);
+	ck_assert_uint_eq(config.core.policy.max_parallel, 4);
+	ck_assert_uint_eq(config.core.policy.min_ready_ms, 2000);
+	must_parse("--retries=0 --retry-delay=2s --retry-max=2s --heal-delay=1s --heal-max=1m");
+	ck_assert_uint_eq(config.core.retries, 0);
+	ck_assert_uint_eq(config.core.retry_delay_ms, 2000);
+	ck_assert_uint_eq(config.core.retry_max_ms, 2000);
+	ck_assert_uint_eq(config.core.heal_delay_ms, 1000);
+	ck_assert_uint_eq(config.core.heal_max_ms, 60000);
+	must_parse("--heal-reset=3m --keep-graphs=1 --keep-tasks=2 --keep-specs=3 --keep-nodes=4 "
+		"--max-groups=5");
+	ck_assert_uint_eq(config.core.heal_reset_ms, 180000);
+	ck_assert_uint_eq(config.core.keep_graphs, 1);
+	ck_assert_uint_eq(config.core.keep_tasks, 2);
+	ck_assert_uint_eq(config.core.keep_specs, 3);
+	ck_assert_uint_eq(config.core.keep_nodes, 4);
+	ck_assert_uint_eq(config.core.max_groups, 5);
+}
+END_TEST
+
+static const struct {
+	const char *line, *text;
+} mistakes[] = {
+	{"--colour", "unknown option --colour"},
+	{"--max", "unknown option --max"}, /* could be several */
+	{"-x", "unknown option -x"},
+	{"-xs", "unknown option -x"},
+	{"3", "takes options only, not \"3\""},
+	{"-- -s", "takes options only, not \"-s\""},
+	{"--socket", "--socket needs a value: PATH"},
+	{"-s", "--socket needs a value: PATH"},
+	{"--help=yes", "--help takes no value"},
+	{"-s /a --socket=/b", "--socket is given twice"},
+	{"--retries=1 --retries=1", "--retries is given twice"},
+	{"-hh", "--help is given twice"},
+	{"--socket ''", "--socket must not be empty"},
+	{"--socket-mode=660x", "--socket-mode must be an octal number"},
+	{"--socket-mode=888", "--socket-mode must be an octal number"},
+	{"--socket-mode=1000", "--socket-mode must be an octal number"},
+	{"--socket-mode=00000000000000000000000000000001000", "from 0 to 0777"},
+	{"--socket-mode=-1", "--socket-mode must be an octal number"},
+	{"--socket-mode ''", "--socket-mode must be an octal number"},
+	{"--max-clients=0", "--max-clients must be a whole number from 1 to 1000000"},
+	{"--max-clients=-1", "--max-clients must be"},
+	{"--max-clients=+3", "--max-clients must be"},
+	{"--max-clients=0x3", "--max-clients must be"},
+	{"--max-clients=1.5", "--max-clients must be"},
+	{"--max-clients=99999999999999999999", "--max-clients must be"},
+	{"--keep-events=0", "--keep-events must be"},
+	{"--keep-specs=0", "--keep-specs must be"},
+	{"--max-groups=0", "--max-groups must be"},
+	{"--state=/tmp/x", "--state must be :memory:"},
+	{"--driver=exec", "--driver must be mock"},
+	{"--max-unavailable=101%", "--max-unavailable must be"},
+	{"--max-surge=-1", "--max-surge must be"},
+	{"--min-ready=1d", "--min-ready must be"},
+	{"--min-ready=25h", "--min-ready must be"},
+	{"--mock-delay ''", "--mock-delay must be"},
+	{"--mock-delay=1s-", "--mock-delay must be"},
+	{"--mock-delay=-1s", "--mock-delay must be"},
+	{"--mock-delay=2s-1s", "with MIN not above MAX"},
+	{"--mock-delay=1s-2s-3s", "--mock-delay must be"},
+	{"--mock-flaky=1.1", "--mock-flaky must be"},
+	{"--mock-fail-version=1,,2", "--mock-fail-version must be"},
+	{"--mock-seed=x", "--mock-seed must be"},
+	{"--log-level=loud", "--log-level must be err, warning, notice, info or debug"},
+	{"--retry-delay=2s --retry-max=1s", "--retry-max must not be below --retry-delay"},
+	{"--heal-max=1s", "--heal-max must not be below --heal-delay"},
+};
+
+START_TEST(a_mistake_is_named)
+{
+	must_refuse(mistakes[_i].line, mistakes[_i].text);
+	ck_assert_ptr_null(strchr(error.text, '\n'));
+}
+END_TEST
+
+/* --help tells every option that there is: each stands in it with the value that it takes. */
+START_TEST(help_tells_the_options)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *file = open_memstream(&text, &len);
+
+	ck_assert_ptr_nonnull(file);
+	config_help(file);
+	fclose(file);
+	ck_assert_ptr_nonnull(strstr(text, "-s, --socket=PATH"));
+	ck_assert_ptr_nonnull(strstr(text, "    --mock-delay=MIN[-MAX]"));
+	ck_assert_ptr_nonnull(strstr(text, "-h, --help "));
+	free(text);
+}
+END_TEST
+
+static Suite *config_suite(void)
+{
+	Suite *suite = suite_create("config");
+	TCase *tests = tcase_create("config");
+
+	tcase_add_test(tests, defaults);
+	tcase_add_test(tests, options_of_the_daemon);
+	tcase_add_test(tests, options_of_the_mock_driver);
+	tcase_add_test(tests, options_of_the_core);
+	tcase_add_loop_test(tests, a_mistake_is_named, 0,
+		(int)(sizeof mistakes / sizeof mistakes[0]));
+	tcase_add_test(tests, help_tells_the_options);
+	suite_add_tcase(suite, tests);
+	return suite;
+}
+
+int main(void)
+{
+	SRunner *runner = srunner_create(config_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	config_fini(&config);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,201 @@
+/* The log, and what the service manager hands over: one line each, whatever is in it. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/notify.h"
+
+enum { HANDED_FD = 3 };
+
+static char text[1024];
+
+/* What was logged since the last call; stderr is a pipe during a test. */
+static int pipe_end = -1;
+
+static void log_open(void)
+{
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	close(ends[1]);
+	pipe_end = ends[0];
+}
+
+static const char *log_read(void)
+{
+	ssize_t got = read(pipe_end, text, sizeof text - 1);
+
+	ck_assert_int_ge(got, 0);
+	text[got] = '\0';
+	return text;
+}
+
+START_TEST(a_line_has_priority_event_and_fields)
+{
+	log_open();
+	log_event(LEVEL_WARNING, "things", LOG_STR("a", "plain"), LOG_U64("n", UINT64_MAX));
+	ck_assert_str_eq(log_read(), "<4>things a=plain n=18446744073709551615\n");
+}
+END_TEST
+
+START_TEST(a_line_stays_a_line)
+{
+	log_open();
+	log_event(LEVEL_ERR, "odd", LOG_STR("text", "two\nlines \"and\" \x1b[1m"), LOG_STR("none", NULL));
+	ck_assert_str_eq(log_read(), "<3>odd text=\"two\\nlines \\\"and\\\" \\x1b[1m\"\n");
+}
+END_TEST
+
+START_TEST(the_level_leaves_lines_out)
+{
+	log_open();
+	log_event(LEVEL_DEBUG, "unseen", LOG_U64("n", 1));
+	log_set_level(LEVEL_DEBUG);
+	log_event(LEVEL_DEBUG, "seen", LOG_U64("n", 2));
+	ck_assert_str_eq(log_read(), "<7>seen n=2\n");
+	log_set_level(LEVEL_ERR);
+	log_event(LEVEL_WARNING, "unseen", LOG_U64("n", 3));
+	log_event(LEVEL_ERR, "seen", LOG_U64("n", 4));
+	ck_assert_str_eq(log_read(), "<3>seen n=4\n");
+}
+END_TEST
+
+START_TEST(levels_have_names)
+{
+	ck_assert_int_eq(log_level_parse("err"), LEVEL_ERR);
+	ck_assert_int_eq(log_level_parse("warning"), LEVEL_WARNING);
+	ck_assert_int_eq(log_level_parse("notice"), LEVEL_NOTICE);
+	ck_assert_int_eq(log_level_parse("info"), LEVEL_INFO);
+	ck_assert_int_eq(log_level_parse("debug"), LEVEL_DEBUG);
+	ck_assert_int_eq(log_level_parse("ERR"), -1);
+	ck_assert_int_eq(log_level_parse(""), -1);
+}
+END_TEST
+
+/* As systemd does it: descriptors from 3 on, and two variables. */
+static void hand_over(int fd, const char *count)
+{
+	char pid[24];
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(dup2(fd, HANDED_FD), HANDED_FD);
+	ck_assert_int_eq(dup2(fd, HANDED_FD + 1), HANDED_FD + 1);
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", count, 1);
+}
+
+static int socket_listening(void)
+{
+	const struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	/* An address of no name at all has the kernel choose an abstract one. */
+	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	return fd;
+}
+
+START_TEST(nothing_handed_over)
+{
+	int fd = 0;
+	struct error error;
+
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	ck_assert_int_eq(notify_listen_fd(&fd, &error), 0);
+	ck_assert_int_eq(fd, -1);
+}
+END_TEST
+
+START_TEST(a_socket_handed_over)
+{
+	int fd = -1;
+	struct error error;
+
+	hand_over(socket_listening(), "1");
+	ck_assert_int_eq(notify_listen_fd(&fd, &error), 0);
+	ck_assert_int_eq(fd, HANDED_FD);
+	ck_assert_ptr_null(getenv("LISTEN_FDS"));
+}
+END_TEST
+
+START_TEST(too_much_handed_over)
+{
+	int fd = 0;
+	struct error error;
+
+	hand_over(socket_listening(), "2");
+	ck_assert_int_eq(notify_listen_fd(&fd, &error), -1);
+	ck_assert_ptr_nonnull(strstr(error.text, "2 sockets were handed over"));
+	ck_assert_int_eq(fd, -1);
+}
+END_TEST
+
+START_TEST(something_else_handed_over)
+{
+	int fd = 0;
+	int ends[2];
+	struct error error;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	hand_over(ends[0], "1");
+	ck_assert_int_eq(notify_listen_fd(&fd, &error), -1);
+	ck_assert_ptr_nonnull(strstr(error.text, "is not a Unix stream socket that listens"));
+	/* A datagram socket is not one either. */
+	hand_over(socket(AF_UNIX, SOCK_DGRAM, 0), "1");
+	ck_assert_int_eq(notify_listen_fd(&fd, &error), -1);
+}
+END_TEST
+
+START_TEST(watchdog_is_asked_for_by_the_environment)
+{
+	char pid[24];
+
+	unsetenv("WATCHDOG_USEC");
+	ck_assert_uint_eq(notify_watchdog_us(), 0);
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
+	setenv("WATCHDOG_PID", pid, 1);
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	ck_assert_uint_eq(notify_watchdog_us(), 30000000);
+}
+END_TEST
+
+static Suite *log_suite(void)
+{
+	Suite *suite = suite_create("log");
+	TCase *tests = tcase_create("log");
+	TCase *handed = tcase_create("notify");
+
+	tcase_add_test(tests, a_line_has_priority_event_and_fields);
+	tcase_add_test(tests, a_line_stays_a_line);
+	tcase_add_test(tests, the_level_leaves_lines_out);
+	tcase_add_test(tests, levels_have_names);
+	suite_add_tcase(suite, tests);
+	tcase_add_test(handed, nothing_handed_over);
+	tcase_add_test(handed, a_socket_handed_over);
+	tcase_add_test(handed, too_much_handed_over);
+	tcase_add_test(handed, something_else_handed_over);
+	tcase_add_test(handed, watchdog_is_asked_for_by_the_environment);
+	suite_add_tcase(suite, handed);
+	return suite;
+}
+
+/* Each test has a process of its own: they change descriptors and the environment. */
+int main(void)
+{
+	SRunner *runner = srunner_create(log_suite());
+	int failed;
+
+	srunner_set_fork_status(runner, CK_FORK);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
