@@ -11,7 +11,7 @@ struct ctl;
 
 struct command {
 	const char *name;      /* one word or two: "nodes ls" */
-	int verb;              /* the request that it makes; VERB_COUNT where there is none of its own */
+	int verb;              /* the request that it makes; VERB_COUNT: none of its own */
 	unsigned own_options;  /* a set of options beyond the request's and the global ones */
 	const char *args;      /* "ID", NULL where they are the request's */
 	const char *help;      /* a phrase, NULL where it is the request's */
@@ -33,7 +33,8 @@ void command_add_name(struct buf *buf, const struct command *command);
 /* Appends "nodes ls [--all]". */
 void command_add_usage(struct buf *buf, const struct command *command);
 
-/* Checks the options given and the number of arguments against the row. 0, or -1 with the message. */
+/* Checks the options given and the number of arguments against the row. 0, or -1 with the message
+ * printed. */
 int command_check(const struct ctl *ctl);
 
 /* The functions of the rows, in commands_*.c and help.c. */

@@ -170,8 +170,10 @@ int command_stats(struct ctl *ctl)
 	const struct line *ok = NULL;
 	int status;
 
-	if (!ctl->json)
+	if (!ctl->json) {
+		ctl->quiet = false; /* the names alone would tell nothing */
 		return list(ctl, stat_columns, stat_column_count);
+	}
 	stats = json_object();
 	handler.arg = stats;
 	status = request_run(ctl, VERB_stats, &handler, &ok);

@@ -25,7 +25,7 @@ static void print_event(void *arg, const struct line *event)
 	event_print(arg, event, NULL, NULL);
 }
 
-static int stream(struct ctl *ctl, const char *what)
+static int stream_all(struct ctl *ctl, const char *what)
 {
 	struct watch watch = {.ctl = ctl, .what = what, .group = ctl->values[OPT_GROUP],
 		.initial = !ctl->quiet, .status = WATCH_GOES_ON,
@@ -41,12 +41,12 @@ static int stream(struct ctl *ctl, const char *what)
 
 int command_nodes_stream(struct ctl *ctl)
 {
-	return stream(ctl, "NODES");
+	return stream_all(ctl, "NODES");
 }
 
 int command_graphs_stream(struct ctl *ctl)
 {
-	return stream(ctl, "GRAPHS");
+	return stream_all(ctl, "GRAPHS");
 }
 
 /* The tasks of one graph, up to its end. */

@@ -8,7 +8,7 @@
 
 /* The keys of a record, an OK or an event as an object; the caller owns it. */
 json_t *json_of_keys(const struct line *line);
-/* The same with what kind of line it is in front: of a record {"type": "node", …}, of an event
+/* The same with the kind of line in front: of a record {"type": "node", …}, of an event
  * {"seq": 7, "type": "task-started", …}, {"type": "ok", …}, {"type": "error", "code", "text"}. */
 json_t *json_of_line(const struct line *line);
 

@@ -9,7 +9,7 @@
 /* imctl's own options, numbered behind those that go into requests (enum verb_option).
  * OPTION(enumerator, key, letter or 0, what its value is or NULL for a flag, what it does). */
 #define CTL_OPTIONS(OPTION)                                                                       \
-	OPTION(CTL_SOCKET, "socket", 's', "PATH", "the daemon's socket; IMD_SOCKET, else /run/imd.sock") \
+	OPTION(CTL_SOCKET, "socket", 's', "PATH", "the socket; else IMD_SOCKET, else /run/imd.sock") \
 	OPTION(CTL_JSON, "json", 0, NULL, "print JSON")                                               \
 	OPTION(CTL_QUIET, "quiet", 'q', NULL, "print only what is essential")                         \
 	OPTION(CTL_NO_LEGEND, "no-legend", 0, NULL, "print tables without headings")                  \

@@ -12,7 +12,7 @@
 
 #include "text.h"
 
-/* A cell longer than this is not lined up: every other row would be filled up with as many blanks. */
+/* A cell longer than this is not lined up: every other row would be filled up to its width. */
 enum { ALIGNED_MAX = 400 };
 
 void table_init(struct table *table, const struct column *columns, size_t column_count)

@@ -83,12 +83,10 @@ void core_changes_taken(struct core *core, const struct update *update)
 
 void action_add(struct core *core, enum action_kind kind, uint32_t node)
 {
-	struct action action = {
-		.kind = kind,
-		.node = node,
-		.id = node_at(&core->nodes, node)->id,
-	};
+	struct node *target = node_at(&core->nodes, node);
+	struct action action = {.kind = kind, .node = node, .id = target->id};
 
+	target->inspecting = kind == DO_INSPECT;
 	update_add_action(core->update, &action);
 }
 

@@ -66,7 +66,7 @@ struct task_queue {
 struct graph {
 	TAILQ_ENTRY(graph) entry; /* in group->graphs, oldest first */
 	struct id id;
-	uint64_t serial;       /* rises with every graph of the daemon */
+	uint64_t serial;       /* rises with every graph of the daemon; 0 before it is known to the core */
 	uint32_t index;        /* in core->graphs */
 	uint32_t group;        /* in core->groups */
 	uint64_t revision;     /* of the spec it works towards */

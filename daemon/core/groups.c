@@ -98,7 +98,10 @@ void core_graph_add(struct core *core, struct graph *graph)
 	struct group *group = graph_group(core, graph);
 
 	graph->index = graph_place(core);
-	graph->serial = core->next_serial++;
+	if (graph->serial == 0)
+		graph->serial = core->next_serial;
+	if (graph->serial >= core->next_serial) /* a loaded one keeps the one it had */
+		core->next_serial = graph->serial + 1;
 	core->graphs[graph->index] = graph;
 	id_index_add(&core->graph_ids, &graph->id, graph->index);
 	TAILQ_INSERT_TAIL(&group->graphs, graph, entry);

@@ -105,7 +105,7 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 	*node = *stored;
 	node->group = group->index;
 	node->used = true;
-	node->changed = node->available = false;
+	node->changed = node->available = node->inspecting = false;
 	node->graph = GRAPH_NONE;
 	node->task = node->settle = TASK_NONE;
 	id_index_add(&core->node_ids, &node->id, ref);

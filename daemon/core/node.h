@@ -46,6 +46,7 @@ struct node {
 	bool marked;           /* by a user, to go first */
 	bool used;             /* this place of the pool is taken */
 	bool changed;          /* is in the changes of the batch that fills */
+	bool inspecting;       /* the last that the driver was asked is to inspect it */
 };
 
 static inline bool node_live(const struct node *node)

@@ -289,16 +289,34 @@ static void inspected_running(struct core *core, uint32_t ref, bool healthy)
 	step_health(core, &health, NULL);
 }
 
+/* What is under way will be answered, but it may be what was asked before this. */
+static void inspected_busy(struct core *core, uint32_t ref)
+{
+	enum node_op op = node_at(&core->nodes, ref)->op;
+
+	if (op == OP_CANCEL)
+		action_add(core, DO_CANCEL, ref);
+	else if (op == OP_KILL)
+		action_add(core, DO_KILL, ref);
+}
+
 int step_inspected(struct core *core, struct core_event *event, struct error *error)
 {
 	uint32_t ref = node_ref(core, &event->id);
+	struct node *node;
 
 	(void)error;
-	if (ref == NODE_NONE || !node_live(node_at(&core->nodes, ref)))
+	if (ref == NODE_NONE)
 		return 0;
+	node = node_at(&core->nodes, ref);
+	if (!node->inspecting || !node_live(node))
+		return 0; /* overtaken by something else that was asked: that is answered too */
+	node->inspecting = false;
 	if (event->found == FOUND_ABSENT)
 		inspected_absent(core, ref);
-	else if (event->found != FOUND_BUSY)
+	else if (event->found == FOUND_BUSY)
+		inspected_busy(core, ref);
+	else
 		inspected_running(core, ref, event->found == FOUND_RUNNING);
 	return 0;
 }

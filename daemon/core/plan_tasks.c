@@ -232,8 +232,11 @@ void plan_add_shrink(struct planner *p)
 		if (victim_broken(p, v))
 			continue;
 		task_add_stop(p, v);
-		task_wait(p, proof);
-		if (i < wait && p->risers[i] != proof)
+		/* A riser is at the wanted version, and so a proof itself; but where the proof is a
+		 * pair, it was counted as spare. */
+		if (i >= wait || p->kept_pending == 0)
+			task_wait(p, proof);
+		if (i < wait)
 			task_wait(p, p->risers[i]);
 		i++;
 	}

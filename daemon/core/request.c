@@ -42,7 +42,8 @@ static void keep_spec(struct core *core, struct group *group, struct spec *spec,
 
 	spec->note = note ? mem_strdup(note) : NULL;
 	gone = group_keep_spec(group, spec, core->config.keep_specs);
-	change_add(core, (struct change){.kind = CHANGE_SPEC, .a = group->index});
+	change_add(core, (struct change){.kind = CHANGE_SPEC, .a = group->index,
+		.number = spec->revision});
 	if (gone)
 		change_add(core, (struct change){.kind = CHANGE_SPEC_GONE, .a = group->index,
 			.number = gone});

@@ -17,7 +17,7 @@
  * gone by then (NULL, or a node place not used) is to be passed over: its _GONE follows. */
 enum change_kind {
 	CHANGE_GROUP,      /* a: group */
-	CHANGE_SPEC,       /* a: group; its current spec is new */
+	CHANGE_SPEC,       /* a: group, number: revision; passed over where it is not kept any more */
 	CHANGE_SPEC_GONE,  /* a: group, number: revision */
 	CHANGE_GRAPH_NEW,  /* a: graph: with all its tasks and edges */
 	CHANGE_GRAPH,      /* a: graph: its state and counts */

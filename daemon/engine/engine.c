@@ -48,6 +48,7 @@ struct engine {
 	int64_t resume_ms;         /* after a failed commit: when to try again; 0: it works */
 	bool turning;
 	bool woken;
+	bool reading;              /* readers are having their turn */
 	bool more;                 /* the core has more to start */
 	struct engine_stats stats;
 };
@@ -133,7 +134,7 @@ static void step_request(struct engine *engine, struct engine_request *request)
 
 void engine_submit(struct engine *engine, struct engine_request *request)
 {
-	if (!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine)) {
+	if (engine->reading || !TAILQ_EMPTY(&engine->readers) || !TAILQ_EMPTY(&engine->queued)) {
 		requests_add(&engine->queued, request);
 	} else {
 		read_clock(engine);
@@ -205,7 +206,7 @@ static void act(struct engine *engine, const struct action *action)
 		ops->cancel(engine->driver, &target);
 	else if (action->kind == DO_KILL && node->op == OP_KILL)
 		ops->kill(engine->driver, &target);
-	else if (action->kind == DO_INSPECT)
+	else if (action->kind == DO_INSPECT && node->inspecting && node_live(node))
 		ops->inspect(engine->driver, &target);
 }
 
@@ -236,7 +237,7 @@ static int load(struct engine *engine, uint64_t *ret_seq, struct error *error)
 	return 0;
 }
 
-static void roll_back(struct engine *engine, const struct error *failed)
+static void roll_back(struct engine *engine, struct batch *flown, const struct error *failed)
 {
 	struct error error;
 	uint64_t seq;
@@ -252,8 +253,8 @@ static void roll_back(struct engine *engine, const struct error *failed)
 	}
 	engine->more = true;
 	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
-	requests_move(&engine->batches[1].requests, &engine->batches[0].requests);
-	requests_answer(&engine->batches[0].requests, failed);
+	requests_move(&engine->filling->requests, &flown->requests);
+	requests_answer(&flown->requests, failed);
 }
 
 static void commit_done(void *arg, const struct error *error)
@@ -265,7 +266,7 @@ static void commit_done(void *arg, const struct error *error)
 	if (error) {
 		engine->stats.commits_failed++;
 		engine->host.storage(engine->host.arg, error);
-		roll_back(engine, error);
+		roll_back(engine, batch, error);
 	} else {
 		engine->stats.commits++;
 		if (engine->resume_ms) {
@@ -334,34 +335,51 @@ static void take_in(struct engine *engine)
 		&engine->filling->update);
 }
 
+/* While it is paused only what was requested is tried, even if nobody waits for it any more. */
+static bool may_commit(const struct engine *engine)
+{
+	return engine->resume_ms <= engine->now.mono_ms || !filling_clean(engine) ||
+		!TAILQ_EMPTY(&engine->filling->requests);
+}
+
 /* Whether another round has something to do. While the store is at work and somebody waits to
  * read, nothing is taken in. */
 static bool can_go_on(const struct engine *engine)
 {
-	bool held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
+	bool reading = !TAILQ_EMPTY(&engine->readers);
 	bool paused = engine->resume_ms > engine->now.mono_ms;
 
-	if (!engine->flying && !filling_idle(engine))
-		return !paused || !TAILQ_EMPTY(&engine->filling->requests);
-	if (!TAILQ_EMPTY(&engine->readers) && !held)
+	if (reading && engine_clean(engine))
 		return true;
-	if (held)
+	if (!engine->flying && !filling_idle(engine))
+		return may_commit(engine);
+	if (reading)
 		return false;
 	return !TAILQ_EMPTY(&engine->queued) ||
 		(!paused && (engine->reports.count > 0 || engine->more));
 }
 
+/* What a reader submits is taken in after the others have read. */
+static void answer_readers(struct engine *engine)
+{
+	if (!engine_clean(engine))
+		return;
+	engine->reading = true;
+	requests_answer(&engine->readers, NULL);
+	engine->reading = false;
+}
+
 static void round_once(struct engine *engine)
 {
-	bool held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
+	bool held;
 
+	answer_readers(engine); /* before anything new is taken in: they have waited for this */
+	held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
 	if (!held)
 		take_in(engine);
-	if (!engine->flying && (engine->resume_ms <= engine->now.mono_ms ||
-				       !TAILQ_EMPTY(&engine->filling->requests)))
+	if (!engine->flying && may_commit(engine))
 		commit(engine);
-	if (engine_clean(engine))
-		requests_answer(&engine->readers, NULL);
+	answer_readers(engine);
 }
 
 static void arm(struct engine *engine)

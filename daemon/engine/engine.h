@@ -36,7 +36,7 @@ struct engine_host {
 struct engine_request {
 	/* failed: NULL, or why not. With ERR_STORAGE nothing was changed. */
 	void (*done)(struct engine_request *request, const struct error *failed);
-	struct core_event event; /* filled in by who submits, but for now; its strings must last until
+	struct core_event event; /* filled in by who submits, all but its time; its strings must last until
 	                          * done is called, or engine_forget */
 	/* The rest is the engine's. */
 	TAILQ_ENTRY(engine_request) entry;

@@ -85,12 +85,12 @@ static int lock_take(const char *path, struct error *error)
 		int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 		if (fd < 0)
-			return path_failed(lock, error);
+			return path_failed(path, error);
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 			if (errno == EWOULDBLOCK)
 				path_conflict(path, error);
 			else
-				path_failed(lock, error);
+				path_failed(path, error);
 			close(fd);
 			return -1;
 		}

@@ -261,7 +261,7 @@ static const char *session_input(struct session *session, size_t len)
 {
 	struct evbuffer_iovec piece;
 
-	if (evbuffer_peek(session->input, -1, NULL, &piece, 1) == 1)
+	if (evbuffer_peek(session->input, -1, NULL, &piece, 1) == 1 && piece.iov_len == len)
 		return piece.iov_base;
 	return (const char *)evbuffer_pullup(session->input, (ev_ssize_t)len);
 }

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # the tests may run from a source tree that is not theirs
+
 from imctl_lib import (IMCTL, TIME, Client, FakeDaemon, Results, answers, environment, finish, need,
                        read_until, run_on_terminal)
 
@@ -309,7 +311,7 @@ def test_broken_daemon():
                                   done.stderr), done)
     with FakeDaemon(answers("NEWS of=\"another kind\" x=y\n" + NODE_LINES + "OK new=1\n")) as daemon:
         done = Client(daemon.path).run("nodes", "get", "1111")
-    results.equal("CR LF and records of new kinds", done.returncode, 0)
+    results.equal("records of new kinds, and new keys", done.returncode, 0)
     with FakeDaemon(answers("OK\r\n")) as daemon:
         done = Client(daemon.path).run("raw", "PING")
     results.equal("CR before LF", (done.returncode, done.stdout), (0, "OK\n"))
@@ -370,6 +372,8 @@ def test_update():
     results.equal("update as JSON: the result", objects[-1], {
         "type": "result", "succeeded": True, "state": "succeeded", "graph": GRAPH, "revision": 1,
         "declared": 1})
+    done, _ = update(["--json", "-q"], f"OK graph={GRAPH} revision=1 tasks=3\n" + EVENTS + SUCCEEDED)
+    results.equal("update as JSON, --quiet: the result alone", json.loads(done.stdout), objects[-1])
     for option in ("--detach", "--dry-run"):
         done, _ = ask([PLAN_REPLY], "update", "2", "7", option)
         results.equal(f"update {option}", (done.returncode, done.stdout.splitlines()), (0, lines[:6]))

@@ -296,7 +296,7 @@ void sim_run(struct sim *sim)
 	sim->world.flaky_percent = 0;
 	for (uint32_t v = 0; v <= VERSION_MAX; v++)
 		sim->world.bad[v] = false;
-	while (!sim->engine)
+	while (!sim->engine || sim->storage.done) /* a commit that is to fail may be under way */
 		sim_step(sim);
 	for (uint32_t i = engine_core(sim->engine)->group_count; i-- > 0;) {
 		struct sim_request *request = request_new(sim);

@@ -102,6 +102,7 @@ struct row_change {
 	struct graph_row *graph;
 	struct node_row *node;
 	struct task_row task_row;
+	bool found;         /* the task was there when it was copied */
 };
 
 struct storage {
@@ -234,7 +235,7 @@ void world_exit(struct sim *sim, struct world_node *node);
 void world_set_health(struct sim *sim, struct world_node *node, bool healthy);
 uint32_t world_count(const struct sim *sim, const char *group);
 
-/* store.c, rows.c */
+/* store.c, rows.c, compare.c */
 struct store *storage_store_new(struct sim *sim);
 void storage_timer(struct sim *sim);
 void storage_lose(struct sim *sim); /* a commit under way, in a crash */

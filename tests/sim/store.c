@@ -1,0 +1,130 @@
+/* The store between the engine and the durable rows: commits are copied at once and become durable, or
+ * fail, from within the call or later. */
+#include <stdlib.h>
+
+#include "proto/mem.h"
+#include "sim.h"
+
+struct sim_store {
+	struct store store;
+	struct sim *sim;
+};
+
+static struct sim *store_sim(struct store *store)
+{
+	return ((struct sim_store *)store)->sim;
+}
+
+static int storage_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
+	struct error *error)
+{
+	struct sim *sim = store_sim(store);
+
+	*ret_event_seq = sim->storage.rows.event_seq;
+	return rows_load(sim, core, error);
+}
+
+static void forget_flying(struct storage *storage)
+{
+	for (size_t i = 0; i < storage->flying_count; i++)
+		row_change_fini(&storage->flying[i]);
+	storage->flying_count = 0;
+	storage->done = NULL;
+}
+
+static void make_durable(struct sim *sim)
+{
+	struct storage *storage = &sim->storage;
+
+	for (size_t i = 0; i < storage->flying_count; i++)
+		rows_apply(&storage->rows, &storage->flying[i]);
+	storage->rows.event_seq = storage->flying_seq;
+	storage->commits++;
+}
+
+/* The end of a commit. The daemon may die just before it, or between it and hearing of it. */
+static void finish(struct sim *sim)
+{
+	static const struct error failed = {ERR_STORAGE, "the disk is full"};
+	struct storage *storage = &sim->storage;
+	store_done_fn *done = storage->done;
+	bool fails = storage->flying_fails;
+
+	if (sim_dies(sim))
+		return;
+	if (fails)
+		storage->failures++;
+	else
+		make_durable(sim);
+	forget_flying(storage);
+	if (sim_dies(sim))
+		return;
+	sim_say(sim, "store: commit %s", fails ? "fails" : "is durable");
+	done(storage->done_arg, fails ? &failed : NULL);
+}
+
+void storage_timer(struct sim *sim)
+{
+	sim->commit_timer = TIMER_NONE;
+	finish(sim);
+}
+
+static void storage_commit(struct store *store, const struct core *core,
+	const struct change *changes, size_t count, uint64_t event_seq, store_done_fn *done,
+	void *arg)
+{
+	struct sim *sim = store_sim(store);
+	struct storage *storage = &sim->storage;
+
+	if (sim->dying)
+		return;
+	if (storage->done)
+		sim_fail(sim, "a commit begins before the one before it has ended");
+	if (event_seq < storage->rows.event_seq || event_seq != sim->event_seq)
+		sim_fail(sim, "a commit up to event %llu, noticed is %llu",
+			(unsigned long long)event_seq, (unsigned long long)sim->event_seq);
+	if (count > storage->flying_capacity) {
+		storage->flying = mem_realloc(storage->flying, count, sizeof *storage->flying);
+		storage->flying_capacity = count;
+	}
+	storage->flying_count = count;
+	for (size_t i = 0; i < count; i++)
+		rows_copy(&storage->flying[i], core, &changes[i]);
+	storage->flying_seq = event_seq;
+	storage->flying_fails = storage->failing;
+	storage->done = done;
+	storage->done_arg = arg;
+	if (sim_chance(sim, sim->config.commit_instant_percent))
+		finish(sim);
+	else
+		sim->commit_timer = sim_later(sim,
+			sim_below(sim, sim->config.commit_delay_max_ms + 1), QUEUE_COMMIT, 0);
+}
+
+void storage_lose(struct sim *sim)
+{
+	sim_cancel(sim, &sim->commit_timer);
+	forget_flying(&sim->storage);
+}
+
+static void store_free(struct store *store)
+{
+	free(store);
+}
+
+struct store *storage_store_new(struct sim *sim)
+{
+	static const struct store_ops ops = {"rows", storage_load, storage_commit, store_free};
+	struct sim_store *store = mem_zalloc(1, sizeof *store);
+
+	store->store.ops = &ops;
+	store->sim = sim;
+	return &store->store;
+}
+
+void storage_fini(struct storage *storage)
+{
+	forget_flying(storage);
+	free(storage->flying);
+	rows_fini(&storage->rows);
+}
