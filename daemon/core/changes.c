@@ -81,12 +81,28 @@ void core_changes_taken(struct core *core, const struct update *update)
 		change_taken(core, &update->changes[i]);
 }
 
+void node_inspected(struct core *core, struct node *node)
+{
+	struct group *group = core->groups[node->group];
+
+	if (!node->inspecting)
+		return;
+	node->inspecting = false;
+	if (--group->inspections == 0)
+		core_group_runnable(core, group);
+}
+
 void action_add(struct core *core, enum action_kind kind, uint32_t node)
 {
 	struct node *target = node_at(&core->nodes, node);
 	struct action action = {.kind = kind, .node = node, .id = target->id};
 
-	target->inspecting = kind == DO_INSPECT;
+	if (kind == DO_INSPECT && !target->inspecting) {
+		target->inspecting = true;
+		core->groups[target->group]->inspections++;
+	} else if (kind != DO_INSPECT) {
+		node_inspected(core, target); /* what is asked now will tell */
+	}
 	update_add_action(core->update, &action);
 }
 

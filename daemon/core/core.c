@@ -76,14 +76,14 @@ static void fire(struct core *core, const struct timer *timer)
 	case TIMER_HEAL:
 		group = core->groups[timer->a];
 		group->heal_timer = TIMER_NONE;
-		group_replan_due(core, group, REASON_HEAL);
+		if (heal_needed(group))
+			group_replan_due(core, group, REASON_HEAL);
 		break;
 	case TIMER_READY: /* the node may be another one by now: what holds for it decides */
 		node = node_at(&core->nodes, timer->a);
 		if (node->used && node->state == NODE_RUNNING && node->graph == GRAPH_NONE &&
-			core->now.mono_ms - node->running_ms >=
-				(int64_t)core->groups[node->group]->spec.policy.min_ready_ms)
-			node_set_available(core, timer->a, true);
+			!node->available)
+			node_watch_ready(core, timer->a);
 		break;
 	default:
 		assert(false);
@@ -123,20 +123,31 @@ int core_step(struct core *core, struct core_event *event, struct update *update
 	return steps[event->kind](core, event, error);
 }
 
+/* Whatever the budget: a plan that is due is not stored, so it must not be due behind a commit. */
+static void plan_due(struct core *core)
+{
+	for (uint32_t i = 0; i < core->runnable_count; i++) {
+		struct group *group = core->groups[core->runnable[(core->runnable_head + i) %
+			core->runnable_capacity]];
+
+		if (group->replan >= 0)
+			group_replan(core, group);
+	}
+}
+
 bool core_run(struct core *core, const struct now *now, uint32_t budget, struct update *update)
 {
 	uint32_t left = budget;
 
 	core->now = *now;
 	core->update = update;
+	plan_due(core);
 	while (core->runnable_count > 0 && left > 0) {
 		struct group *group = core->groups[core->runnable[core->runnable_head]];
 
 		core->runnable_head = (core->runnable_head + 1) % core->runnable_capacity;
 		core->runnable_count--;
 		group->runnable = false;
-		if (group->replan >= 0)
-			group_replan(core, group);
 		left -= group_dispatch(core, group, left);
 		if (group_can_dispatch(core, group))
 			core_group_runnable(core, group);

@@ -90,6 +90,15 @@ static void task_take_node(struct core *core, struct graph *graph, uint32_t task
 	action_add(core, op == OP_START ? DO_START : DO_STOP, ref);
 }
 
+/* Whether stopping the task's node would leave too few available ones. */
+static bool floor_holds(const struct core *core, const struct graph *graph, uint32_t task)
+{
+	const struct group *group = graph_group(core, graph);
+	const struct node *node = core_node_find(core, &graph->tasks[task].node);
+
+	return node->available && group->available <= graph->min_available;
+}
+
 static void task_begin(struct core *core, struct graph *graph, uint32_t task)
 {
 	struct task *t = &graph->tasks[task];
@@ -105,6 +114,7 @@ static void task_begin(struct core *core, struct graph *graph, uint32_t task)
 	case ACTION_SHUT_DOWN_NODE:
 		ref = node_ref(core, &t->node);
 		assert(ref != NODE_NONE && node_live(node_at(&core->nodes, ref)));
+		assert(!floor_holds(core, graph, task));
 		node_set_state(core, ref, NODE_SHUTTING_DOWN, NULL);
 		task_take_node(core, graph, task, ref, OP_STOP);
 		break;
@@ -251,14 +261,6 @@ void task_timer(struct core *core, struct graph *graph, uint32_t task)
 
 /* Dispatch. */
 
-static bool floor_holds(const struct core *core, const struct graph *graph, uint32_t task)
-{
-	const struct group *group = graph_group(core, graph);
-	const struct node *node = core_node_find(core, &graph->tasks[task].node);
-
-	return node->available && group->available <= graph->min_available;
-}
-
 static bool parallel_holds(const struct group *group)
 {
 	uint32_t limit = group->spec.policy.max_parallel;
@@ -293,7 +295,7 @@ static struct task_queue *next_queue(const struct core *core, const struct group
 	struct graph *graph = group->active;
 	bool full = parallel_holds(group);
 
-	if (!graph || graph->state != GRAPH_RUNNING)
+	if (!graph || graph->state != GRAPH_RUNNING || group->inspections > 0)
 		return NULL;
 	if (graph->floor.head != TASK_NONE && !full && !floor_holds(core, graph, graph->floor.head))
 		return &graph->floor;

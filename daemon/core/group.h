@@ -42,6 +42,7 @@ struct group {
 	uint32_t live;
 	uint32_t available;
 	uint32_t in_flight;    /* nodes with a task in flight */
+	uint32_t inspections;  /* nodes of which the driver has yet to say how they are */
 	uint32_t states[NODE_STATE_COUNT]; /* live nodes by state */
 	struct ended_ring ended;
 	struct graph_list graphs; /* oldest first */
@@ -53,6 +54,7 @@ struct group {
 	uint32_t heal_timer;   /* a handle, TIMER_NONE: none */
 	uint64_t heal_delay_ms; /* the delay after the next failed heal, 0: the first */
 	int replan;            /* enum reason of a plan that is due at the end of the step, -1: none */
+	bool unplanned;        /* there was no memory for the last plan */
 	bool runnable;         /* is in core->runnable */
 	bool changed;
 };

@@ -30,6 +30,16 @@ void heal_count_loss(struct core *core, uint32_t ref)
 		count_loss(core, node);
 }
 
+bool heal_needed(const struct group *group)
+{
+	const struct graph *latest = TAILQ_LAST(&group->graphs, graph_list);
+
+	if (group->states[NODE_UNHEALTHY] > 0 || group->unplanned)
+		return true;
+	return !group->active && (group->live != group->spec.size || !latest ||
+					 latest->state != GRAPH_SUCCEEDED);
+}
+
 void heal_later(struct core *core, struct group *group, int64_t at_ms)
 {
 	if (group->heal_timer != TIMER_NONE) {

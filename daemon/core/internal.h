@@ -22,7 +22,8 @@ static inline uint32_t graph_task_number(const struct graph *graph, const struct
 	return (uint32_t)(task - graph->tasks);
 }
 
-/* changes.c: naming what changed, and telling it. */
+/* changes.c: naming what changed, and telling it. While the driver has not said how the nodes of a
+ * group are, that group starts no tasks: not knowing is no reason to stop a node. */
 void change_group(struct core *core, struct group *group);
 void change_graph(struct core *core, struct graph *graph);
 void change_task(struct core *core, struct graph *graph, uint32_t task);
@@ -30,6 +31,7 @@ void change_node(struct core *core, uint32_t ref);
 void change_gone(struct core *core, enum change_kind kind, const struct id *id);
 void change_add(struct core *core, struct change change);
 void action_add(struct core *core, enum action_kind kind, uint32_t node);
+void node_inspected(struct core *core, struct node *node);
 void notice_node(struct core *core, enum event_type type, uint32_t ref);
 void notice_graph(struct core *core, enum event_type type, const struct graph *graph);
 void notice_task(struct core *core, enum event_type type, const struct graph *graph, uint32_t task);
@@ -78,6 +80,8 @@ void node_task_end(struct core *core, uint32_t node, enum task_state state, cons
  * group is planned anew. */
 void node_settled(struct core *core, uint32_t node, bool as_planned);
 void node_becomes_available(struct core *core, uint32_t node);
+/* The node runs, but has no task that waits for it to be available: it is, or a timer will tell. */
+void node_watch_ready(struct core *core, uint32_t node);
 /* The node's end, and that of the tasks that are about it. */
 struct node_outcome {
 	enum node_state state;
@@ -102,6 +106,8 @@ void heal_count_loss(struct core *core, uint32_t node);
 void heal_unhealthy(struct core *core, uint32_t node);
 void heal_graph_ended(struct core *core, struct group *group, const struct graph *graph);
 void heal_forget(struct core *core, struct group *group);
+/* Whether there still is something to make up for when its time has come. */
+bool heal_needed(const struct group *group);
 void heal_later(struct core *core, struct group *group, int64_t at_ms);
 
 /* request.c: what users ask. */

@@ -121,6 +121,7 @@ void node_close(struct core *core, uint32_t ref, enum node_state state, const ch
 	struct group *group = core->groups[node->group];
 
 	assert(node_live(node) && state > NODE_SHUTTING_DOWN);
+	node_inspected(core, node);
 	node->op = OP_NONE;
 	node->finished_us = core->now.wall_us;
 	node_move(core, ref, state, error);

@@ -224,11 +224,14 @@ static int load_nodes(struct core *core, struct group *group, struct error *erro
 	return 0;
 }
 
-/* A heal that was only planned for later: what it was waiting for is forgotten. */
+/* A heal that was only planned for later: what it was waiting for is forgotten. The graph that runs may
+ * know nothing of a node that became unhealthy behind its plan. */
 static void load_heal(struct core *core, struct group *group)
 {
-	if (!group->active && group->proven_revision == group->spec.revision &&
-		(group->live != group->spec.size || group->states[NODE_UNHEALTHY] > 0))
+	bool unhealthy = group->states[NODE_UNHEALTHY] > 0;
+	bool proven = group->proven_revision == group->spec.revision;
+
+	if (group->active ? unhealthy : proven && (unhealthy || group->live != group->spec.size))
 		group_replan_due(core, group, REASON_HEAL);
 }
 

@@ -179,17 +179,23 @@ static void drop_min_ready(struct core *core, uint32_t ref, const char *text)
 	node_task_end(core, ref, TASK_FAILED, why);
 }
 
-static void node_recovered(struct core *core, uint32_t ref)
+void node_watch_ready(struct core *core, uint32_t ref)
 {
-	struct node *node = node_at(&core->nodes, ref);
-	uint64_t min_ready_ms = core->groups[node->group]->spec.policy.min_ready_ms;
+	const struct node *node = node_at(&core->nodes, ref);
+	int64_t ready_ms = node->running_ms +
+		(int64_t)core->groups[node->group]->spec.policy.min_ready_ms;
 
-	node_set_state(core, ref, NODE_RUNNING, NULL);
-	if (min_ready_ms == 0)
+	if (ready_ms <= core->now.mono_ms)
 		node_set_available(core, ref, true);
 	else
 		timers_add(&core->timers, (struct timer){.kind = TIMER_READY, .a = ref,
-			.deadline_ms = core->now.mono_ms + (int64_t)min_ready_ms});
+			.deadline_ms = ready_ms});
+}
+
+static void node_recovered(struct core *core, uint32_t ref)
+{
+	node_set_state(core, ref, NODE_RUNNING, NULL);
+	node_watch_ready(core, ref);
 }
 
 int step_health(struct core *core, struct core_event *event, struct error *error)
@@ -311,7 +317,7 @@ int step_inspected(struct core *core, struct core_event *event, struct error *er
 	node = node_at(&core->nodes, ref);
 	if (!node->inspecting || !node_live(node))
 		return 0; /* overtaken by something else that was asked: that is answered too */
-	node->inspecting = false;
+	node_inspected(core, node);
 	if (event->found == FOUND_ABSENT)
 		inspected_absent(core, ref);
 	else if (event->found == FOUND_BUSY)

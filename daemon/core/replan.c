@@ -84,6 +84,7 @@ static void release_node(struct core *core, const struct plan_node *view)
 	} else {
 		timers_cancel(&core->timers, core->graphs[node->graph]->tasks[node->task].timer);
 		node_task_end(core, ref, TASK_CANCELLED, NULL);
+		node_watch_ready(core, ref); /* it may not be stopped after all */
 	}
 }
 
@@ -127,7 +128,8 @@ void group_replan(struct core *core, struct group *group)
 	size_t count;
 
 	group->replan = -1;
-	if (group_plan(core, group, &group->spec, &graph, &nodes, &count, NULL) < 0) {
+	group->unplanned = group_plan(core, group, &group->spec, &graph, &nodes, &count, NULL) < 0;
+	if (group->unplanned) {
 		heal_later(core, group, core->now.mono_ms + (int64_t)core->config.heal_delay_ms);
 		return;
 	}

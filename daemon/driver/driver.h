@@ -2,7 +2,8 @@
  *
  * Every call returns at once and is answered by exactly one report; reports may come from within
  * the call. Calls are idempotent by node id. A driver works on one thing per node at a time:
- *   start    answered by done(OP_START): OK, the node runs; FAILED, nothing of it is left
+ *   start    answered by done(OP_START): OK, the node runs (where it ran already and is not healthy,
+ *            a health report follows); FAILED, nothing of it is left
  *   cancel   of a start under way: no report of its own; the start is answered CANCELLED (nothing is
  *            left), or OK or FAILED where it was too late. Where nothing is under way: as CANCELLED
  *   stop     answered by done(OP_STOP): OK, it is gone (also when it was not there); FAILED

@@ -18,7 +18,7 @@
 #include "reports.h"
 
 enum {
-	TURN_MAX_US = 5000,     /* how long a turn may keep the loop */
+	TURN_MAX_MS = 5,        /* how long a turn may keep the loop */
 	RUN_BUDGET = 1024,      /* tasks that start between two commits */
 	REPORT_BUDGET = 1024,   /* reports taken in between two commits */
 	STORAGE_RETRY_MS = 1000,
@@ -319,27 +319,33 @@ static void take_queued(struct engine *engine)
 	}
 }
 
+/* While it is paused only what was requested is tried, even if nobody waits for it any more. */
+static bool may_commit(const struct engine *engine)
+{
+	return engine->resume_ms <= engine->now.mono_ms || !filling_clean(engine) ||
+		!TAILQ_EMPTY(&engine->filling->requests);
+}
+
+/* Before every commit, so that what a step makes due (a new plan) is stored together with it. */
+static void run(struct engine *engine)
+{
+	engine->more = core_run(&engine->core, &engine->now, RUN_BUDGET,
+		&engine->filling->update);
+}
+
 static void take_in(struct engine *engine)
 {
 	struct core_event tick = {.kind = CORE_TICK, .now = engine->now};
 
 	take_queued(engine);
-	if (engine->resume_ms > engine->now.mono_ms && TAILQ_EMPTY(&engine->filling->requests))
+	if (!may_commit(engine))
 		return;
 	take_reports(engine);
 	if (core_deadline(&engine->core) <= engine->now.mono_ms) {
 		engine->stats.events++;
 		core_step(&engine->core, &tick, &engine->filling->update, NULL);
 	}
-	engine->more = core_run(&engine->core, &engine->now, RUN_BUDGET,
-		&engine->filling->update);
-}
-
-/* While it is paused only what was requested is tried, even if nobody waits for it any more. */
-static bool may_commit(const struct engine *engine)
-{
-	return engine->resume_ms <= engine->now.mono_ms || !filling_clean(engine) ||
-		!TAILQ_EMPTY(&engine->filling->requests);
+	run(engine);
 }
 
 /* Whether another round has something to do. While the store is at work and somebody waits to
@@ -377,6 +383,8 @@ static void round_once(struct engine *engine)
 	held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
 	if (!held)
 		take_in(engine);
+	else if (!engine->flying)
+		run(engine);
 	if (!engine->flying && may_commit(engine))
 		commit(engine);
 	answer_readers(engine);
@@ -388,6 +396,8 @@ static void arm(struct engine *engine)
 
 	if (engine->resume_ms > engine->now.mono_ms)
 		deadline_ms = engine->resume_ms;
+	else if (!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine))
+		deadline_ms = INT64_MAX; /* nothing is taken in until the commit is done, which wakes */
 	if (deadline_ms == engine->armed_ms)
 		return;
 	engine->armed_ms = deadline_ms;
@@ -396,19 +406,20 @@ static void arm(struct engine *engine)
 
 void engine_turn(struct engine *engine)
 {
-	int64_t begun_us;
+	int64_t begun_ms;
 
 	assert(!engine->turning);
 	engine->woken = false;
 	engine->turning = true;
 	engine->stats.turns++;
 	read_clock(engine);
-	begun_us = engine->now.wall_us;
+	begun_ms = engine->now.mono_ms;
+	if (engine->armed_ms <= begun_ms)
+		engine->armed_ms = INT64_MAX; /* it is gone, even if what was due has to wait */
 	do {
 		round_once(engine);
 		read_clock(engine);
-	} while (can_go_on(engine) && engine->now.wall_us - begun_us < TURN_MAX_US &&
-		 engine->now.wall_us >= begun_us);
+	} while (can_go_on(engine) && engine->now.mono_ms - begun_ms < TURN_MAX_MS);
 	engine->turning = false;
 	if (can_go_on(engine))
 		engine_wake(engine);

@@ -7,8 +7,8 @@
 
 enum { ARGS_MAX = 2 };
 
-/* A request whose verb, number of arguments and set of options are right. The strings live until the
- * next line is split. */
+/* A request whose verb, number of arguments and set of options are right. The strings live until
+ * the next line is split. */
 struct request {
 	enum verb verb;
 	const struct verb_row *row;

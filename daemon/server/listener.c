@@ -64,8 +64,8 @@ static void lock_path(const char *path, char *ret_path, size_t size)
 	snprintf(ret_path, size, "%s.lock", path);
 }
 
-/* Whether the file that was locked is still the one at the path: who ends removes it, and then the lock
- * would guard nothing. */
+/* Whether the file that was locked is still the one at the path: who ends removes it, and then the
+ * lock would guard nothing. */
 static bool lock_is_at(int fd, const char *path)
 {
 	struct stat locked, there;
@@ -248,8 +248,8 @@ static void shed(int fd)
 	close(fd);
 }
 
-/* Out of descriptors, the socket stays readable and the loop would spin. So one client is told, by means
- * of the reserve, and the others wait in the backlog until a pause is over. */
+/* Out of descriptors, the socket stays readable and the loop would spin. So one client is told, by
+ * means of the reserve, and the others wait in the backlog until a pause is over. */
 static void listener_pause(struct listener *listener, int failed)
 {
 	if (listener->reserve_fd >= 0 && (failed == EMFILE || failed == ENFILE)) {

@@ -1,4 +1,5 @@
-/* The listening socket: its file and the lock beside it, and accepting, also when descriptors run out. */
+/* The listening socket: its file and the lock beside it, and accepting, also when descriptors run
+ * out. */
 #ifndef IMD_SERVER_LISTENER_H
 #define IMD_SERVER_LISTENER_H
 

@@ -59,8 +59,8 @@ static inline bool listing_over(const struct listing *listing)
 /* The graph of a listing of one, NULL where it is gone or there is none. */
 const struct graph *listing_graph(const struct listing *listing, const struct core *core);
 
-/* Appends records until the listing is over, or the buffer has `limit` bytes. -1 with ERR_GONE where the
- * graph that is listed is not kept any more. */
+/* Appends records until the listing is over, or the buffer has `limit` bytes. -1 with ERR_GONE
+ * where the graph that is listed is not kept any more. */
 int listing_go(struct listing *listing, const struct core *core, struct buf *buf, size_t limit,
 	struct error *error);
 

@@ -6,8 +6,8 @@
 
 enum { PEERS_KNOWN = 16 };
 
-/* Names of users that were looked up, by uid: a lookup may ask a server far away, so it is done once for
- * a user. */
+/* Names of users that were looked up, by uid: a lookup may ask a server far away, so it is done
+ * once for a user. */
 struct peers {
 	struct origin known[PEERS_KNOWN];
 	unsigned count;

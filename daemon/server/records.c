@@ -15,10 +15,9 @@ static void add_id(struct buf *buf, const char *key, const struct id *id)
 
 static void add_amount(struct buf *buf, const char *key, const struct amount *amount)
 {
-	char text[16];
-
-	amount_format(amount, text);
-	record_word(buf, key, text);
+	record_u64(buf, key, amount->value);
+	if (amount->percent)
+		buf_add_char(buf, '%');
 }
 
 static void add_duration(struct buf *buf, const char *key, uint64_t ms)

@@ -18,17 +18,50 @@ void ring_init(struct ring *ring, uint64_t keep, uint64_t seq)
 	};
 }
 
-static void chunk_free(struct ring *ring, struct ring_chunk *chunk)
+static void chunk_free(struct ring_chunk *chunk)
 {
-	ring->text_bytes -= chunk->text.len;
+	if (chunk == NULL)
+		return;
 	buf_fini(&chunk->text);
 	free(chunk);
+}
+
+/* While events come and go, the memory of the oldest becomes that of the newest. */
+static void chunk_release(struct ring *ring, struct ring_chunk *chunk)
+{
+	ring->text_bytes -= chunk->text.len;
+	if (ring->spare != NULL) {
+		chunk_free(chunk);
+		return;
+	}
+	chunk->text.len = 0;
+	ring->spare = chunk;
+}
+
+/* A chunk of events is about as long as the one before: room for that spares the growing. */
+static struct ring_chunk *chunk_take(struct ring *ring)
+{
+	struct ring_chunk *chunk = ring->spare;
+	size_t before = 0;
+
+	ring->spare = NULL;
+	if (chunk != NULL)
+		return chunk;
+	chunk = mem_zalloc(1, sizeof *chunk);
+	if (ring->count > 0)
+		before = ring->chunks[ring->head + ring->count - 1]->text.len;
+	if (before > 0) {
+		chunk->text.capacity = before + before / 16;
+		chunk->text.data = mem_alloc(chunk->text.capacity);
+	}
+	return chunk;
 }
 
 void ring_fini(struct ring *ring)
 {
 	for (size_t i = 0; i < ring->count; i++)
-		chunk_free(ring, ring->chunks[ring->head + i]);
+		chunk_free(ring->chunks[ring->head + i]);
+	chunk_free(ring->spare);
 	free(ring->chunks);
 	ring_init(ring, ring->keep, ring->last);
 }
@@ -58,26 +91,13 @@ static void ring_grow(struct ring *ring)
 	ring->head = 0;
 }
 
-/* The text of a chunk that is full will not grow any more: gives back what was kept for growing. */
-static void chunk_trim(struct ring_chunk *chunk)
-{
-	struct buf *text = &chunk->text;
-
-	if (text->len == 0 || text->len == text->capacity)
-		return;
-	text->data = mem_realloc(text->data, text->len, 1);
-	text->capacity = text->len;
-}
-
 struct buf *ring_begin(struct ring *ring)
 {
 	uint64_t seq = ring->last + 1;
 
 	if ((seq - ring->base) / RING_CHUNK == ring->count) {
-		if (ring->count > 0)
-			chunk_trim(ring->chunks[ring->head + ring->count - 1]);
 		ring_grow(ring);
-		ring->chunks[ring->head + ring->count] = mem_zalloc(1, sizeof(struct ring_chunk));
+		ring->chunks[ring->head + ring->count] = chunk_take(ring);
 		ring->count++;
 	}
 	return &ring_chunk_of(ring, seq)->text;
@@ -110,14 +130,14 @@ void ring_end(struct ring *ring, const struct ring_event *event)
 	ring->last = seq;
 }
 
-/* Lets go of what is older than the last `keep` published events. */
+/* Releases what is older than the last `keep` published events. */
 static void ring_forget(struct ring *ring)
 {
 	if (ring->published - ring->first + 1 <= ring->keep)
 		return;
 	ring->first = ring->published - ring->keep + 1;
 	while (ring->first - ring->base >= RING_CHUNK) {
-		chunk_free(ring, ring->chunks[ring->head]);
+		chunk_release(ring, ring->chunks[ring->head]);
 		ring->head++;
 		ring->count--;
 		ring->base += RING_CHUNK;
@@ -146,7 +166,7 @@ void ring_retract(struct ring *ring, uint64_t seq)
 	needed = (size_t)((seq - ring->base + RING_CHUNK) / RING_CHUNK);
 	while (ring->count > needed) {
 		ring->count--;
-		chunk_free(ring, ring->chunks[ring->head + ring->count]);
+		chunk_release(ring, ring->chunks[ring->head + ring->count]);
 	}
 	if (ring_place_of(ring, seq + 1) != 0) {
 		struct buf *text = &ring_chunk_of(ring, seq)->text;
@@ -177,6 +197,10 @@ uint64_t ring_events(const struct ring *ring)
 
 uint64_t ring_bytes(const struct ring *ring)
 {
-	return ring->text_bytes + ring->count * sizeof(struct ring_chunk) +
+	uint64_t bytes = ring->text_bytes + ring->count * sizeof(struct ring_chunk) +
 		ring->capacity * sizeof ring->chunks[0];
+
+	if (ring->spare != NULL)
+		bytes += sizeof *ring->spare + ring->spare->text.capacity;
+	return bytes;
 }

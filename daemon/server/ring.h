@@ -5,10 +5,10 @@
  *   ─────┼──────────────────┼──────────────┼─────► seq
  *   gone │  may be watched  │    unseen    │
  *
- * Events are appended unseen; when they are durable they are published, and where they never came to
- * be they are retracted. Their text stands in chunks of RING_CHUNK events, one run of bytes each, so
- * that neighbours are written with one vector. A chunk is allocated with its first event and released
- * with its last. What ring_text returns is valid until the next event is begun or published. */
+ * Events are appended unseen; when they are durable they are published, and where they never came
+ * to be they are retracted. Their text stands in chunks of RING_CHUNK events, one run of bytes
+ * each, so that neighbours are written with one vector. A chunk is allocated with its first event
+ * and released with its last; one of those released is kept for the next. A text is valid until the next call that changes the ring. */
 #ifndef IMD_SERVER_RING_H
 #define IMD_SERVER_RING_H
 
@@ -40,6 +40,7 @@ struct ring {
 	size_t head;
 	size_t count;
 	size_t capacity;
+	struct ring_chunk *spare;   /* one that was released, NULL: none */
 	uint64_t base;      /* the number of the first place in the oldest chunk */
 	uint64_t first;     /* the oldest event that is kept */
 	uint64_t published;
@@ -57,8 +58,8 @@ void ring_fini(struct ring *ring);
 struct buf *ring_begin(struct ring *ring);
 void ring_end(struct ring *ring, const struct ring_event *event);
 
-/* Everything up to seq may be seen; what is older than the last `keep` of it is released. Returns the
- * union of the kinds of the events that became visible. */
+/* Everything up to seq may be seen; what is older than the last `keep` of it is released. Returns
+ * the union of the kinds of the events that became visible. */
 uint32_t ring_publish(struct ring *ring, uint64_t seq);
 /* Nothing behind seq, which is not published, has happened. */
 void ring_retract(struct ring *ring, uint64_t seq);

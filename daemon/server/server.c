@@ -1,6 +1,5 @@
 #include "server.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -53,15 +52,8 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
 	server_reap(arg);
 }
 
-/* A client that has shut its sending side and only watches is waited for by nothing: its socket stays
- * readable, and there is nothing to write. That it is gone for good is looked up. */
-static bool session_hung_up(const struct session *session)
-{
-	struct pollfd pollfd = {.fd = session->fd};
-
-	return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLHUP | POLLERR)) != 0;
-}
-
+/* A client that has shut its sending side and only watches is waited for by nothing: its socket
+ * stays readable, and there is nothing to write. That it is gone for good is looked up. */
 static void on_hangups(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *server = arg;
@@ -188,8 +180,10 @@ void server_publish(void *arg, uint64_t seq)
 	struct server *server = arg;
 	uint64_t before = server->ring.published;
 
-	if (seq > before)
-		watchers_wake(server, before, ring_publish(&server->ring, seq));
+	if (seq == before)
+		return;
+	watchers_hurry(server, seq);
+	watchers_wake(server, before, ring_publish(&server->ring, seq));
 }
 
 void server_retract(void *arg, uint64_t seq)

@@ -18,14 +18,15 @@ struct server_config {
 	const char *store;
 };
 
-/* Takes the path's lock, removes a stale socket file, binds and listens; clients are not accepted before
- * server_start. ERR_CONFLICT where another daemon serves the path; ERR_DENIED, ERR_BAD_ARGUMENT,
- * ERR_INTERNAL otherwise. */
+/* Takes the path's lock, removes a stale socket file, binds and listens; clients are not accepted
+ * before server_start. ERR_CONFLICT where another daemon serves the path; ERR_DENIED,
+ * ERR_BAD_ARGUMENT, ERR_INTERNAL otherwise. */
 struct server *server_new(struct event_base *base, const struct server_config *config,
 	struct error *error);
 /* Begins to accept. The engine must outlive the server's clients (server_stop). */
 void server_start(struct server *server, struct engine *engine, uint64_t event_seq);
-/* Tells every client ERR shutting-down, closes them all, and removes the socket file if it is its own. */
+/* Tells every client ERR shutting-down, closes them all, and removes the socket file if it is its
+ * own. */
 void server_stop(struct server *server);
 void server_free(struct server *server);
 

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,9 +42,9 @@ static size_t session_send(struct session *session, const char *data, size_t len
 	return 0;
 }
 
-/* Hands over the replies that were made: to the socket where nothing waits before them, and what it does
- * not take to the bufferevent. A session that has had its share of the pass leaves all to it, and
- * so to the next pass: others have their turn in between. */
+/* Hands over the replies that were made: to the socket where nothing waits before them, and what it
+ * does not take to the bufferevent. A session that has had its share of the pass leaves all to it,
+ * and so to the next pass: others have their turn in between. */
 static void session_flush(struct session *session)
 {
 	struct server *server = session->server;
@@ -366,6 +367,13 @@ static void on_output(struct bufferevent *bev, void *arg)
 	session_go(arg);
 }
 
+bool session_hung_up(const struct session *session)
+{
+	struct pollfd pollfd = {.fd = session->fd};
+
+	return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static void on_end(struct bufferevent *bev, short what, void *arg)
 {
 	struct session *session = arg;
@@ -375,6 +383,8 @@ static void on_end(struct bufferevent *bev, short what, void *arg)
 		/* libevent has disabled EV_READ. */
 		session->eof = true;
 		session->reading = false;
+		if (session->watch.state != WATCH_OFF && session_hung_up(session))
+			session_mute(session);
 	}
 	if ((what & BEV_EVENT_WRITING) || (what & BEV_EVENT_ERROR))
 		session_mute(session);

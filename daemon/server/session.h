@@ -72,6 +72,9 @@ void session_shut_down(struct session *session);
 /* The socket takes nothing any more. What the client has sent whole is still carried out. */
 void session_mute(struct session *session);
 
+/* Whether the client is gone for good, not only done with sending. */
+bool session_hung_up(const struct session *session);
+
 /* For requests. A reply is appended to server->out, which is written when the pass is over. */
 void session_error(struct session *session, const struct error *error);
 /* Has the change in session->request carried out; its reply is made when it is. */

@@ -99,6 +99,7 @@ static const struct watch_batch *batch_for(struct watchers *watchers, const stru
 
 /* ---- turns --------------------------------------------------------------------------------- */
 
+/* Puts a watcher where it belongs by its cursor. */
 static void watch_set_ready(struct server *server, struct watch *watch)
 {
 	bool caught_up = watch->cursor == server->ring.published;
@@ -184,6 +185,8 @@ static size_t watch_feed(struct server *server, struct session *session)
 	if (sent < 0) {
 		session_mute(session);
 		session_go(session);
+		/* What it had still to do may have added events, and so moved the text of others. */
+		server->watchers.batch.to = 0;
 		return 0;
 	}
 	if ((size_t)sent < batch->bytes) {
@@ -195,29 +198,31 @@ static size_t watch_feed(struct server *server, struct session *session)
 	return (size_t)sent;
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *arg)
+/* Those that are behind take their turns one after another, a share of bytes each, until all have
+ * caught up or are blocked; or until it is time for what else the loop has to do. */
+static void watchers_turn(struct server *server)
 {
-	struct server *server = arg;
 	struct watchers *watchers = &server->watchers;
-	struct link turn;
+	struct link *ready = &watchers->ready;
 	size_t spent = 0;
 
-	(void)fd;
-	(void)what;
-	link_init(&turn);
-	link_join(&turn, &watchers->ready);
 	watchers->batch.to = 0;
-	while (!link_empty(&turn) && spent < TURN_BYTES) {
-		struct watch *watch = LINK_OWNER(turn.next, struct watch, link);
+	watchers->turned = server->ring.published;
+	while (!link_empty(ready) && spent < TURN_BYTES) {
+		struct watch *watch = LINK_OWNER(ready->next, struct watch, link);
 
 		link_remove(&watch->link);
 		spent += FEED_COST + watch_feed(server, LINK_OWNER(watch, struct session, watch));
 	}
-	/* Who had no turn is the first in the next, which comes after what else the loop has to do. */
-	link_join(&turn, &watchers->ready);
-	link_join(&watchers->ready, &turn);
-	if (!link_empty(&watchers->ready))
+	if (!link_empty(ready))
 		event_add(watchers->turn, &(struct timeval){0, 0});
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	watchers_turn(arg);
 }
 
 void watchers_wake(struct server *server, uint64_t before, uint32_t kinds)
@@ -239,6 +244,16 @@ void watchers_wake(struct server *server, uint64_t before, uint32_t kinds)
 	}
 	if (!link_empty(&watchers->ready))
 		event_active(watchers->turn, EV_TIMEOUT, 0);
+}
+
+void watchers_hurry(struct server *server, uint64_t seq)
+{
+	struct watchers *watchers = &server->watchers;
+
+	if (link_empty(&watchers->ready))
+		watchers->turned = server->ring.published;
+	else if (seq - watchers->turned > server->ring.keep / 2)
+		watchers_turn(server);
 }
 
 /* ---- beginning and ending ------------------------------------------------------------------ */

@@ -7,11 +7,11 @@
  *    │        └───caught up────┘ └────────all has been written───────────┘
  *    └──── UNWATCH, lagged, closed: from any of them
  *
- * The idle ones stand in a list for each kind of watch, so that an event costs nothing to those whose
- * kind it is not; blocked ones stand in no list and cost nothing at all. Events go from the ring to
- * the socket without a copy. Only of an event that the socket took in part, or that finds it full, is the
- * rest put into the bufferevent's output, whose draining then says when to go on: so the output holds
- * less than one event for a watcher that does not read. */
+ * The idle ones stand in a list for each kind of watch, so that an event costs nothing to those
+ * whose kind it is not; blocked ones stand in no list and cost nothing at all. Events go from the
+ * ring to the socket without a copy. Only of an event that the socket took in part, or that finds
+ * it full, is the rest put into the bufferevent's output, whose draining then says when to go on:
+ * so the output holds less than one event for a watcher that does not read. */
 #ifndef IMD_SERVER_WATCH_H
 #define IMD_SERVER_WATCH_H
 
@@ -57,6 +57,7 @@ struct watchers {
 	struct link ready;
 	uint32_t count;
 	struct event *turn;
+	uint64_t turned; /* the last event that was published before the last turn */
 	struct watch_batch batch;
 };
 
@@ -68,8 +69,11 @@ uint32_t watch_kinds(unsigned type);
 
 int watchers_init(struct server *server, struct event_base *base);
 void watchers_fini(struct server *server);
-/* Events behind `before`, of these kinds, have become visible. */
+/* Events behind `before`, of these kinds, have become visible: those who watch them have a turn. */
 void watchers_wake(struct server *server, uint64_t before, uint32_t kinds);
+/* The events up to seq are about to become visible, and old ones to be dropped: those who are ready
+ * have their turn now, where it would come late. */
+void watchers_hurry(struct server *server, uint64_t seq);
 
 /* Begins a watch behind the event `cursor`; nothing is written before watch_begin. */
 void watch_prepare(struct session *session, const struct watch_filter *filter, uint64_t cursor);

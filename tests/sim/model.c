@@ -238,7 +238,9 @@ void model_publish(struct sim *sim, uint64_t seq)
 
 	while (count < list->count && list->items[count].seq <= seq)
 		apply(sim, &list->items[count++]);
-	memmove(list->items, list->items + count, (list->count - count) * sizeof *list->items);
+	if (count > 0)
+		memmove(list->items, list->items + count,
+			(list->count - count) * sizeof *list->items);
 	list->count -= count;
 	sim->published = seq;
 }

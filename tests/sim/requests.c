@@ -19,6 +19,10 @@ static void request_done(struct engine_request *base, const struct error *failed
 	if (!sim->dying) {
 		sim_say(sim, "answer: %s: %s", request->note, failed ? failed->text : "OK");
 		sim->answered++;
+		if (failed) {
+			sim->refused++;
+			sim->refusal = *failed;
+		}
 		check_answer(sim, request, failed);
 	}
 	request_free(request);

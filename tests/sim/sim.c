@@ -284,6 +284,34 @@ bool sim_step(struct sim *sim)
 	return sim_step_before(sim, INT64_MAX - 1);
 }
 
+void sim_settle(struct sim *sim)
+{
+	while (sim_step_before(sim, sim->mono_ms + QUIET_MS))
+		;
+}
+
+static void sim_mend(struct sim *sim)
+{
+	sim->storage.failing = false;
+	sim->world.flaky_percent = 0;
+	for (uint32_t v = 0; v <= VERSION_MAX; v++)
+		sim->world.bad[v] = false;
+}
+
+/* Who comes back to a world at rest looks at it, and leaves it alone. */
+static void run_idle_restart(struct sim *sim)
+{
+	const struct world before = sim->world;
+	uint64_t events = sim->event_seq;
+
+	sim_crash(sim);
+	sim_settle(sim);
+	check_rest(sim, true);
+	if (sim->world.starts != before.starts || sim->world.stops != before.stops ||
+		sim->world.kills != before.kills || sim->event_seq != events)
+		sim_fail(sim, "a restart at rest was not idle");
+}
+
 /* Random things happen; then nothing fails any more, and everything must come to its end. */
 void sim_run(struct sim *sim)
 {
@@ -292,12 +320,13 @@ void sim_run(struct sim *sim)
 	sim_later(sim, 0, QUEUE_HAPPENING, 0);
 	while (sim->happenings_left > 0)
 		sim_step(sim);
-	sim->storage.failing = false;
-	sim->world.flaky_percent = 0;
-	for (uint32_t v = 0; v <= VERSION_MAX; v++)
-		sim->world.bad[v] = false;
+	sim_mend(sim);
 	while (!sim->engine || sim->storage.done) /* a commit that is to fail may be under way */
 		sim_step(sim);
+	if (sim_chance(sim, 50)) {
+		sim_settle(sim);
+		check_rest(sim, false);
+	}
 	for (uint32_t i = engine_core(sim->engine)->group_count; i-- > 0;) {
 		struct sim_request *request = request_new(sim);
 
@@ -305,9 +334,10 @@ void sim_run(struct sim *sim)
 			sim_below(sim, 8), 1 + sim_below(sim, VERSION_MAX));
 		request_submit(request);
 	}
-	while (sim_step_before(sim, sim->mono_ms + QUIET_MS))
-		;
-	check_rest(sim);
+	sim_settle(sim);
+	check_rest(sim, true);
+	if (sim_chance(sim, 10))
+		run_idle_restart(sim);
 }
 
 /* Beginning and end. */
@@ -354,6 +384,7 @@ void sim_config_random(struct sim_config *config, uint64_t seed)
 	config->happenings = 50 + sim_below(&random, 100);
 	config->gap_max_ms = sim_chance(&random, 50) ? 200 : 6000;
 	config->crash_weight = sim_chance(&random, 50) ? 0 : 1 + sim_below(&random, 6);
+	config->health_weight = sim_chance(&random, 70) ? 11 : 100;
 	config->die_within_millionths = config->crash_weight ? 2000 : 0;
 	config->slow_clock = sim_chance(&random, 20);
 	config->wall_jumps = sim_chance(&random, 50);

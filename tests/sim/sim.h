@@ -22,13 +22,15 @@
 struct sim_config {
 	struct core_config core;
 	uint32_t groups;              /* names of groups that are used, 1..3 */
-	uint32_t op_delay_max_ms;     /* of a start, a stop, a kill, an inspection */
+	uint32_t op_delay_min_ms;     /* of a start, a stop, a kill, an inspection */
+	uint32_t op_delay_max_ms;
 	uint32_t op_instant_percent;  /* answered from within the call */
 	uint32_t commit_delay_max_ms;
 	uint32_t commit_instant_percent;
 	uint32_t happenings;
 	uint32_t gap_max_ms;          /* between two of them */
 	uint32_t crash_weight;
+	uint32_t health_weight;
 	uint32_t die_within_millionths; /* a call of the host, store or driver is the daemon's last */
 	bool slow_clock;              /* time passes while the daemon works */
 	bool wall_jumps;
@@ -175,6 +177,7 @@ struct sim {
 	struct driver *driver;
 	uint32_t turn_timer, deadline_timer, commit_timer;
 	bool dying;              /* nothing that the daemon still does has an effect */
+	bool dies_when_durable;  /* once the next commit is, before anything is done about it */
 	uint64_t event_seq;      /* the last noticed */
 	uint64_t published;
 	struct event_list noticed; /* not yet published */
@@ -185,7 +188,8 @@ struct sim {
 	uint64_t request_number;
 	uint32_t happenings_left;
 	bool verbose;
-	uint64_t steps, crashes, answered, last_compared;
+	uint64_t steps, crashes, answered, refused, last_compared;
+	struct error refusal;    /* the last */
 	uint32_t clock_reads;    /* in this step */
 	uint64_t trace;          /* a hash of all that happened and when */
 };
@@ -215,6 +219,8 @@ bool sim_dies(struct sim *sim);
 /* Takes one thing from the queue, does it and checks everything. False where there is none. */
 bool sim_step(struct sim *sim);
 bool sim_step_before(struct sim *sim, int64_t limit_ms);
+/* Steps until nothing is left to do. */
+void sim_settle(struct sim *sim);
 void sim_run(struct sim *sim);
 /* Tells the seed, the step and what broke, and ends the program. */
 void sim_fail(const struct sim *sim, const char *format, ...)
@@ -263,8 +269,9 @@ void model_fini(struct model *model);
 /* check.c */
 void check_step(struct sim *sim);
 void check_answer(struct sim *sim, const struct sim_request *request, const struct error *failed);
-/* All is quiet after a good UPDATE: every group is what it declares. */
-void check_rest(struct sim *sim);
+/* All is quiet, and nothing fails any more: every group is what it declares; where it was not `updated`
+ * since, it may also have been given up. */
+void check_rest(struct sim *sim, bool updated);
 
 /* requests.c */
 struct sim_request *request_new(struct sim *sim);

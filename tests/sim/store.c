@@ -57,6 +57,7 @@ static void finish(struct sim *sim)
 	else
 		make_durable(sim);
 	forget_flying(storage);
+	sim->dying = sim->dies_when_durable && !fails;
 	if (sim_dies(sim))
 		return;
 	sim_say(sim, "store: commit %s", fails ? "fails" : "is durable");

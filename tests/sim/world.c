@@ -101,6 +101,14 @@ void world_set_health(struct sim *sim, struct world_node *node, bool healthy)
 			healthy ? NULL : "it does not answer");
 }
 
+/* It runs already. */
+static void report_running(struct sim *sim, struct world_node *node)
+{
+	report_done(sim, &node->id, OP_START, RESULT_OK, NULL);
+	if (node->unhealthy)
+		world_set_health(sim, node, false);
+}
+
 /* Things come to their end. */
 
 static bool op_fails(struct sim *sim)
@@ -163,7 +171,10 @@ void world_timer(struct sim *sim, uint32_t place)
 
 static int64_t op_delay_ms(struct sim *sim)
 {
-	return sim_below(sim, sim->config.op_delay_max_ms + 1);
+	const struct sim_config *config = &sim->config;
+
+	return config->op_delay_min_ms +
+		sim_below(sim, config->op_delay_max_ms - config->op_delay_min_ms + 1);
 }
 
 static void world_begin(struct sim *sim, struct world_node *node, enum world_state state)
@@ -210,7 +221,7 @@ static void world_start(struct driver *driver, const struct driver_node *target)
 	if (!node)
 		world_begin(sim, world_add(sim, target), WORLD_STARTING);
 	else if (node->state == WORLD_RUNNING)
-		report_done(sim, &target->id, OP_START, RESULT_OK, NULL);
+		report_running(sim, node);
 	else if (node->state != WORLD_STARTING)
 		sim_fail(sim, "node %s is to start while it is ended", sim_id(&target->id));
 }
@@ -242,7 +253,7 @@ static void world_cancel(struct driver *driver, const struct driver_node *target
 	if (!node) {
 		report_done(sim, &target->id, OP_START, RESULT_CANCELLED, NULL);
 	} else if (node->state == WORLD_RUNNING) {
-		report_done(sim, &target->id, OP_START, RESULT_OK, NULL);
+		report_running(sim, node);
 	} else if (node->state != WORLD_STARTING) {
 		sim_fail(sim, "a start of node %s is to be cancelled while it is ended",
 			sim_id(&target->id));

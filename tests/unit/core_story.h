@@ -29,6 +29,7 @@ static struct story {
 	char text[STORY_TEXT];
 	struct error error;     /* of the last request that was refused */
 	struct id graph;        /* of the last update */
+	uint32_t available;     /* nodes, when the last event was told */
 } story;
 
 __attribute__((format(printf, 2, 3)))
@@ -45,11 +46,25 @@ static inline void story_add(char *text, const char *format, ...)
 	va_end(args);
 }
 
+/* A stop of our own never takes an available node below the floor. */
+static inline void story_check_floor(const struct notice *notice)
+{
+	const struct group *group = notice->group;
+
+	if (strcmp(group->name, "default") != 0)
+		return;
+	if (notice->node && notice->node->state == NODE_SHUTTING_DOWN &&
+		notice->node->op == OP_NONE && group->available < story.available)
+		ck_assert_uint_ge(group->available, group->active->min_available);
+	story.available = group->available;
+}
+
 static inline void story_notice(void *arg, const struct notice *notice)
 {
 	const char *type = event_type_name(notice->type);
 
 	(void)arg;
+	story_check_floor(notice);
 	if (notice->node)
 		story_add(story.told, "%s %u %s", type, notice->node->slot,
 			node_state_name(notice->node->state));
@@ -112,6 +127,7 @@ static inline void story_check(void)
 	ck_assert_msg(core_check(&story.core, &error) == 0, "%s", error.text);
 	if (group->active && group->replan < 0)
 		ck_assert_uint_le(group->live, group->active->max_live);
+	story.available = group->available;
 }
 
 /* The actions of the pass, in words; then they are with the driver. */
@@ -312,6 +328,7 @@ static inline int story_main(const char *name, const TTest *const *tests, size_t
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
+	tcase_set_timeout(stories, 300);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_test(stories, tests[i]);
 	suite_add_tcase(suite, stories);

@@ -1,0 +1,254 @@
+/* The ring of events against a naive model: an array of every line there ever was. */
+#include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "server/ring.h"
+
+enum { STEPS = 20000, LINES = 200000, KEEP_MAX = 2000 };
+
+static uint64_t seed;
+static uint64_t random_state;
+
+/* libcheck notes every assertion that it passes; in loops only those that fail are worth it. */
+#define must(condition) \
+	do { \
+		if (!(condition)) \
+			ck_abort_msg("seed %" PRIu64 ": %s", seed, #condition); \
+	} while (0)
+
+/* splitmix64 */
+static uint64_t random_next(void)
+{
+	uint64_t z = random_state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static uint64_t random_below(uint64_t limit)
+{
+	return random_next() % limit;
+}
+
+/* What a line is made from: its number, and how often it was written (after a retraction it is written
+ * anew, otherwise). */
+struct written {
+	uint32_t nonce;
+	uint32_t len;
+};
+
+static struct written lines[LINES];
+
+static size_t line_format(uint64_t seq, const struct written *line, char *ret_text)
+{
+	int len = sprintf(ret_text, "EVENT %" PRIu64 " %u ", seq, line->nonce);
+
+	memset(ret_text + len, 'x', line->len);
+	ret_text[(size_t)len + line->len] = '\n';
+	return (size_t)len + line->len + 1;
+}
+
+static void append(struct ring *ring, uint64_t begin)
+{
+	char text[512];
+	uint64_t seq = ring->last + 1;
+	struct written *line = &lines[seq - begin];
+	struct ring_event event = {
+		.graph = seq * 3,
+		.group = (uint32_t)(seq % 7),
+		.kinds = 1u << (seq % 4),
+	};
+
+	*line = (struct written){(uint32_t)random_next(), (uint32_t)random_below(300)};
+	buf_add(ring_begin(ring), text, line_format(seq, line, text));
+	ring_end(ring, &event);
+	must(ring->last == seq);
+}
+
+static void compare(const struct ring *ring, uint64_t begin, uint64_t seq)
+{
+	char expected[512];
+	const char *text;
+	const struct ring_event *event = ring_at(ring, seq, &text);
+	size_t len = line_format(seq, &lines[seq - begin], expected);
+
+	must(event->len == len && memcmp(text, expected, len) == 0);
+	must(event->graph == seq * 3 && event->group == seq % 7 && event->kinds == 1u << (seq % 4));
+}
+
+static uint32_t kinds_between(uint64_t after, uint64_t to)
+{
+	uint32_t kinds = 0;
+
+	for (uint64_t seq = after + 1; seq <= to; seq++)
+		kinds |= 1u << (seq % 4);
+	return kinds;
+}
+
+static void publish(struct ring *ring, uint64_t begin)
+{
+	uint64_t before = ring->published;
+	uint64_t to = before + random_below(ring->last - before + 1);
+
+	must(ring_publish(ring, to) == kinds_between(before, to));
+	must(ring->published == to);
+	must(ring->first == (to - begin <= ring->keep ? begin : to - ring->keep) + 1);
+}
+
+static void retract(struct ring *ring)
+{
+	uint64_t to = ring->published + random_below(ring->last - ring->published + 1);
+
+	ring_retract(ring, to);
+	must(ring->last == to);
+}
+
+/* Text and places of what is there, at most two chunks that are not full, and the directory. */
+static void check_memory(const struct ring *ring)
+{
+	uint64_t chunks = (ring->last - ring->first + 1) / RING_CHUNK + 2;
+
+	must(ring->count <= chunks);
+	must(ring->text_bytes <= chunks * RING_CHUNK * 350);
+	must(ring_events(ring) == ring->last - ring->first + 1);
+}
+
+START_TEST(random_against_model)
+{
+	struct ring ring;
+	uint64_t begin;
+
+	random_state = seed + (uint64_t)_i;
+	begin = random_below(1000) * (uint64_t)_i;
+	ring_init(&ring, 1 + random_below(KEEP_MAX), begin);
+	for (int step = 0; step < STEPS && ring.last - begin < LINES - 100; step++) {
+		uint64_t count = random_below(30);
+
+		for (uint64_t i = 0; i < count; i++)
+			append(&ring, begin);
+		if (random_below(3) == 0)
+			publish(&ring, begin);
+		if (random_below(20) == 0)
+			retract(&ring);
+		for (int i = 0; i < 3 && ring.last >= ring.first; i++)
+			compare(&ring, begin, ring.first + random_below(ring_events(&ring)));
+		check_memory(&ring);
+	}
+	for (uint64_t seq = ring.first; seq <= ring.last; seq++)
+		compare(&ring, begin, seq);
+	ring_fini(&ring);
+}
+END_TEST
+
+START_TEST(nothing_is_allocated_before_the_first_event)
+{
+	struct ring ring;
+
+	ring_init(&ring, 100000, 41);
+	ck_assert_uint_eq(ring_bytes(&ring), 0);
+	ck_assert_uint_eq(ring_events(&ring), 0);
+	ck_assert_uint_eq(ring_publish(&ring, 41), 0);
+	ring_retract(&ring, 41);
+	ck_assert_uint_eq(ring_bytes(&ring), 0);
+	append(&ring, 0);
+	ck_assert_uint_eq(ring.first, 42);
+	ck_assert_uint_eq(ring.last, 42);
+	ring_fini(&ring);
+}
+END_TEST
+
+START_TEST(neighbours_are_one_run_of_bytes)
+{
+	struct ring ring;
+	const char *text, *before = NULL;
+
+	ring_init(&ring, 1000, 0);
+	for (int i = 0; i < RING_CHUNK; i++)
+		append(&ring, 0);
+	for (uint64_t seq = 1; seq <= RING_CHUNK; seq++) {
+		const struct ring_event *event = ring_at(&ring, seq, &text);
+
+		must(before == NULL || before == text);
+		before = text + event->len;
+	}
+	ring_fini(&ring);
+}
+END_TEST
+
+START_TEST(old_events_give_their_memory_back)
+{
+	struct ring ring;
+	uint64_t most = 0;
+
+	random_state = seed;
+	ring_init(&ring, 10 * RING_CHUNK, 0);
+	while (ring.last < 150000) {
+		append(&ring, 0);
+		ring_publish(&ring, ring.last);
+			if (ring.last == 20 * RING_CHUNK)
+			most = ring_bytes(&ring);
+	}
+	ck_assert_uint_eq(ring_events(&ring), 10 * RING_CHUNK);
+	/* The lines are of random length, so it is not the same to the byte. */
+	ck_assert_uint_lt(ring_bytes(&ring), most + most / 5);
+	ring_fini(&ring);
+}
+END_TEST
+
+START_TEST(what_was_retracted_is_written_anew)
+{
+	struct ring ring;
+	uint64_t bytes;
+
+	ring_init(&ring, 1000, 0);
+	for (int i = 0; i < 3; i++)
+		append(&ring, 0);
+	ring_publish(&ring, 3);
+	bytes = ring.text_bytes;
+	for (int i = 0; i < 3 * RING_CHUNK; i++)
+		append(&ring, 0);
+	ring_retract(&ring, 3);
+	ck_assert_uint_eq(ring.last, 3);
+	ck_assert_uint_eq(ring.text_bytes, bytes);
+	ck_assert_uint_eq(ring.count, 1);
+	append(&ring, 0);
+	for (uint64_t seq = 1; seq <= 4; seq++)
+		compare(&ring, 0, seq);
+	ring_fini(&ring);
+}
+END_TEST
+
+static Suite *ring_suite(void)
+{
+	Suite *suite = suite_create("ring");
+	TCase *tests = tcase_create("ring");
+
+	tcase_set_timeout(tests, 120);
+	tcase_add_loop_test(tests, random_against_model, 0, 6);
+	tcase_add_test(tests, nothing_is_allocated_before_the_first_event);
+	tcase_add_test(tests, neighbours_are_one_run_of_bytes);
+	tcase_add_test(tests, old_events_give_their_memory_back);
+	tcase_add_test(tests, what_was_retracted_is_written_anew);
+	suite_add_tcase(suite, tests);
+	return suite;
+}
+
+int main(void)
+{
+	const char *given = getenv("IMD_TEST_SEED");
+	SRunner *runner = srunner_create(ring_suite());
+	int failed;
+
+	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+	printf("IMD_TEST_SEED=%" PRIu64 "\n", seed);
+	fflush(stdout);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
