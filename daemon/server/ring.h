@@ -8,7 +8,8 @@
  * Events are appended unseen; when they are durable they are published, and where they never came
  * to be they are retracted. Their text stands in chunks of RING_CHUNK events, one run of bytes
  * each, so that neighbours are written with one vector. A chunk is allocated with its first event
- * and released with its last; one of those released is kept for the next. A text is valid until the next call that changes the ring. */
+ * and released with its last; one of those released is kept for the next. A text is valid until
+ * the next call that changes the ring. */
 #ifndef IMD_SERVER_RING_H
 #define IMD_SERVER_RING_H
 
