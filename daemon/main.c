@@ -317,7 +317,7 @@ static struct event_base *base_new(void)
 		return NULL;
 	/* The changes to what is waited for go to the kernel once a pass, and one thread is all. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
-		EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+		EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
 	if (event_config_require_features(config, EV_FEATURE_O1) == 0)
 		base = event_base_new_with_config(config);
 	event_config_free(config);

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "mem.h"
 
@@ -27,31 +26,16 @@ void buf_fini(struct buf *buf)
 	*buf = (struct buf)BUF_INIT;
 }
 
-char *buf_room(struct buf *buf, size_t more)
+void buf_grow(struct buf *buf, size_t more)
 {
-	if (buf->data == NULL || buf->capacity - buf->len < more) {
-		size_t capacity = buf->capacity < BUF_MIN ? BUF_MIN : buf->capacity;
+	size_t capacity = buf->capacity < BUF_MIN ? BUF_MIN : buf->capacity;
 
-		assert(more < SIZE_MAX / 4 && buf->len < SIZE_MAX / 4);
-		while (capacity - buf->len < more)
-			capacity *= 2;
-		buf->data = mem_realloc(buf->data, capacity, 1);
-		buf->capacity = capacity;
-	}
-	return buf->data + buf->len;
-}
-
-void buf_add(struct buf *buf, const void *data, size_t len)
-{
-	if (len == 0)
-		return;
-	memcpy(buf_room(buf, len), data, len);
-	buf->len += len;
-}
-
-void buf_add_str(struct buf *buf, const char *text)
-{
-	buf_add(buf, text, strlen(text));
+	assert(more < SIZE_MAX / 4 && buf->len < SIZE_MAX / 4);
+	while (capacity - buf->len < more)
+		capacity *= 2;
+	buf->data = mem_realloc(buf->data, capacity, 1);
+	buf->capacity = capacity;
+	mem_prefault(buf->data + buf->len, capacity - buf->len);
 }
 
 void buf_add_u64(struct buf *buf, uint64_t value)
@@ -71,12 +55,6 @@ void buf_add_u64(struct buf *buf, uint64_t value)
 		*--begin = (char)('0' + value);
 	}
 	buf_add(buf, begin, (size_t)(digits + sizeof digits - begin));
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-	*buf_room(buf, 1) = c;
-	buf->len++;
 }
 
 void buf_addf(struct buf *buf, const char *format, ...)

@@ -44,23 +44,51 @@ char *mem_strdup(const char *text)
 	return mem_checked(strdup(text));
 }
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { HUGE_PAGE = 2 << 20, PAGE = 4096, PREFAULT_MIN = 8 * PAGE };
+
+/* The address range rounded to whole units within it; returns its length. */
+static size_t whole_units(void *memory, size_t bytes, size_t unit, void **ret_first)
+{
+	uintptr_t begin = (uintptr_t)memory;
+	uintptr_t first = (begin + unit - 1) & ~(unit - 1), end = (begin + bytes) & ~(unit - 1);
+
+	*ret_first = (char *)memory + (first - begin);
+	return first < end ? end - first : 0;
+}
+
+/* Where the kernel cannot, the pages come one by one. */
+void mem_prefault(void *memory, size_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+	void *first;
+	size_t len;
+
+	if (!memory || bytes < PREFAULT_MIN)
+		return;
+	len = whole_units(memory, bytes, PAGE, &first);
+	if (len > 0)
+		madvise(first, len, MADV_POPULATE_WRITE);
+#else
+	(void)memory;
+	(void)bytes;
+#endif
+}
 
 void *mem_large_alloc(size_t count, size_t size)
 {
 	size_t bytes;
-	uintptr_t first, end;
-	void *memory;
+	void *memory, *first;
 
 	if (__builtin_mul_overflow(count, size, &bytes))
 		return NULL;
 	memory = malloc(bytes > 0 ? bytes : 1);
-	if (!memory || bytes < HUGE_PAGE)
+	if (!memory || bytes < HUGE_PAGE) {
+		mem_prefault(memory, bytes);
 		return memory;
-	first = ((uintptr_t)memory + HUGE_PAGE - 1) & ~((uintptr_t)HUGE_PAGE - 1);
-	end = ((uintptr_t)memory + bytes) & ~((uintptr_t)HUGE_PAGE - 1);
-	if (first < end) /* advice: it works without, too */
-		madvise((void *)first, end - first, MADV_HUGEPAGE);
+	}
+	bytes = whole_units(memory, bytes, HUGE_PAGE, &first);
+	if (bytes > 0) /* advice: it works without, too */
+		madvise(first, bytes, MADV_HUGEPAGE);
 	return memory;
 }
 

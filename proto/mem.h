@@ -22,4 +22,7 @@ void *mem_large_zalloc(size_t count, size_t size);
  * old block are worth copying. */
 void *mem_large_resize(void *memory, size_t used, size_t count, size_t size);
 
+/* Has the kernel supply the pages of a block that is about to be written whole, all at once. */
+void mem_prefault(void *memory, size_t bytes);
+
 #endif

@@ -14,11 +14,11 @@
 
 enum { BITS_MIN = 4, BITS_MAX = 31 };
 
-static uint64_t id_head(const struct id *id)
+static uint32_t id_head(const struct id *id)
 {
-	uint64_t head = 0;
+	uint32_t head = 0;
 
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 4; i++)
 		head = head << CHAR_BIT | id->bytes[i];
 	return head;
 }
@@ -28,30 +28,30 @@ static uint32_t index_size(const struct id_index *index)
 	return index->bits ? UINT32_C(1) << index->bits : 0;
 }
 
-static uint32_t index_home(const struct id_index *index, const struct id *id)
+static uint32_t index_home(const struct id_index *index, uint32_t head)
 {
-	return (uint32_t)(id_head(id) >> (64 - index->bits));
+	return head >> (32 - index->bits);
 }
 
 static const struct id *index_id(const struct id_index *index, uint32_t place)
 {
-	return index->id_of(index->context, index->table[place]);
+	return index->id_of(index->context, index->table[place].ref);
 }
 
 /* Puts an entry into the first free place from its home on; there is one. */
-static void index_put(struct id_index *index, const struct id *id, uint32_t ref)
+static void index_put(struct id_index *index, struct id_index_entry entry)
 {
 	uint32_t mask = index_size(index) - 1;
-	uint32_t place = index_home(index, id);
+	uint32_t place = index_home(index, entry.head);
 
-	while (index->table[place] != ID_INDEX_NONE)
+	while (index->table[place].ref != ID_INDEX_NONE)
 		place = (place + 1) & mask;
-	index->table[place] = ref;
+	index->table[place] = entry;
 }
 
 static void index_resize(struct id_index *index, unsigned bits)
 {
-	uint32_t *old = index->table;
+	struct id_index_entry *old = index->table;
 	uint32_t old_size = index_size(index);
 	size_t size = (size_t)1 << bits;
 
@@ -62,8 +62,8 @@ static void index_resize(struct id_index *index, unsigned bits)
 	memset(index->table, 0xff, size * sizeof *index->table);
 	index->bits = bits;
 	for (uint32_t i = 0; i < old_size; i++)
-		if (old[i] != ID_INDEX_NONE)
-			index_put(index, index->id_of(index->context, old[i]), old[i]);
+		if (old[i].ref != ID_INDEX_NONE)
+			index_put(index, old[i]);
 	free(old);
 }
 
@@ -88,7 +88,7 @@ void id_index_add(struct id_index *index, const struct id *id, uint32_t ref)
 		index_resize(index, BITS_MIN);
 	else if (((uint64_t)index->count + 1) * 3 > (uint64_t)index_size(index) * 2)
 		index_resize(index, index->bits + 1);
-	index_put(index, id, ref);
+	index_put(index, (struct id_index_entry){.ref = ref, .head = id_head(id)});
 	index->count++;
 }
 
@@ -96,9 +96,11 @@ void id_index_add(struct id_index *index, const struct id *id, uint32_t ref)
 static uint32_t index_place(const struct id_index *index, const struct id *id)
 {
 	uint32_t mask = index_size(index) - 1;
-	uint32_t place = index_home(index, id);
+	uint32_t head = id_head(id);
+	uint32_t place = index_home(index, head);
 
-	while (index->table[place] != ID_INDEX_NONE && !id_equal(index_id(index, place), id))
+	while (index->table[place].ref != ID_INDEX_NONE &&
+		(index->table[place].head != head || !id_equal(index_id(index, place), id)))
 		place = (place + 1) & mask;
 	return place;
 }
@@ -109,8 +111,8 @@ static void index_close_gap(struct id_index *index, uint32_t gap)
 	uint32_t mask = index_size(index) - 1;
 	uint32_t place = (gap + 1) & mask;
 
-	for (; index->table[place] != ID_INDEX_NONE; place = (place + 1) & mask) {
-		uint32_t home = index_home(index, index_id(index, place));
+	for (; index->table[place].ref != ID_INDEX_NONE; place = (place + 1) & mask) {
+		uint32_t home = index_home(index, index->table[place].head);
 
 		/* An entry whose home lies behind the gap is found without crossing it. */
 		if (((place - home) & mask) < ((place - gap) & mask))
@@ -118,7 +120,7 @@ static void index_close_gap(struct id_index *index, uint32_t gap)
 		index->table[gap] = index->table[place];
 		gap = place;
 	}
-	index->table[gap] = ID_INDEX_NONE;
+	index->table[gap].ref = ID_INDEX_NONE;
 }
 
 void id_index_remove(struct id_index *index, const struct id *id)
@@ -127,7 +129,7 @@ void id_index_remove(struct id_index *index, const struct id *id)
 
 	assert(index->count > 0);
 	place = index_place(index, id);
-	assert(index->table[place] != ID_INDEX_NONE);
+	assert(index->table[place].ref != ID_INDEX_NONE);
 	index_close_gap(index, place);
 	index->count--;
 	/* Half of the size is then at a third of its load: neither growing nor shrinking is near. */
@@ -139,7 +141,7 @@ uint32_t id_index_find(const struct id_index *index, const struct id *id)
 {
 	if (!index->count)
 		return ID_INDEX_NONE;
-	return index->table[index_place(index, id)];
+	return index->table[index_place(index, id)].ref;
 }
 
 /* The last id, in order, that has a prefix. */
@@ -163,12 +165,12 @@ unsigned id_index_find_prefix(const struct id_index *index, const struct id_pref
 	*ret_ref = ID_INDEX_NONE;
 	if (!index->count)
 		return 0;
-	first_home = index_home(index, &prefix->id);
-	homes = index_home(index, &last) - first_home + 1;
+	first_home = index_home(index, id_head(&prefix->id));
+	homes = index_home(index, id_head(&last)) - first_home + 1;
 	for (uint32_t i = 0; i <= mask && found < 2; i++) {
 		uint32_t place = (first_home + i) & mask;
 
-		if (index->table[place] == ID_INDEX_NONE) {
+		if (index->table[place].ref == ID_INDEX_NONE) {
 			if (i >= homes - 1)
 				break;
 			continue;
@@ -176,7 +178,7 @@ unsigned id_index_find_prefix(const struct id_index *index, const struct id_pref
 		if (!id_has_prefix(index_id(index, place), prefix))
 			continue;
 		found++;
-		*ret_ref = index->table[place];
+		*ret_ref = index->table[place].ref;
 	}
 	if (found != 1)
 		*ret_ref = ID_INDEX_NONE;

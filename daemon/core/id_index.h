@@ -3,7 +3,7 @@
  * An open-addressing table whose home positions are the leading bits of the id, so that ids stand
  * in it nearly in order and a prefix is a short run of positions: ids are random in their first
  * eight bytes, so nothing else need be mixed in. Lookup, insertion and removal are O(1) expected;
- * a prefix costs O(its matches + run). The table holds 4 bytes an entry at a load of at most 2/3;
+ * a prefix costs O(its matches + run). The table holds 8 bytes an entry at a load of at most 2/3;
  * the ids themselves stay where the entities are. */
 #ifndef IMD_CORE_ID_INDEX_H
 #define IMD_CORE_ID_INDEX_H
@@ -12,10 +12,17 @@
 
 #define ID_INDEX_NONE UINT32_MAX
 
+/* An entry: the ref, ID_INDEX_NONE where empty, and the first 32 bits of the id, so that its home is
+ * known and other ids are told apart without a look at the entity. */
+struct id_index_entry {
+	uint32_t ref;
+	uint32_t head;
+};
+
 struct id_index {
 	const struct id *(*id_of)(const void *context, uint32_t ref); /* the id of an entry */
 	const void *context;
-	uint32_t *table; /* refs, ID_INDEX_NONE where empty */
+	struct id_index_entry *table; /* NULL before the first entry */
 	unsigned bits;   /* the table has 2^bits positions; 0: no table yet */
 	uint32_t count;
 };

@@ -8,14 +8,29 @@
 
 void ring_init(struct ring *ring, uint64_t keep, uint64_t seq)
 {
+	unsigned bits = RING_CHUNK_BITS_MIN;
+
 	assert(keep > 0);
+	while (bits < RING_CHUNK_BITS_MAX && UINT64_C(8) << (bits + 1) <= keep)
+		bits++;
 	*ring = (struct ring){
+		.chunk_bits = bits,
 		.keep = keep,
 		.base = seq + 1,
 		.first = seq + 1,
 		.published = seq,
 		.last = seq,
 	};
+}
+
+static uint64_t chunk_events(const struct ring *ring)
+{
+	return UINT64_C(1) << ring->chunk_bits;
+}
+
+static size_t chunk_size(const struct ring *ring)
+{
+	return sizeof(struct ring_chunk) + chunk_events(ring) * sizeof(struct ring_event);
 }
 
 static void chunk_free(struct ring_chunk *chunk)
@@ -47,12 +62,17 @@ static struct ring_chunk *chunk_take(struct ring *ring)
 	ring->spare = NULL;
 	if (chunk != NULL)
 		return chunk;
-	chunk = mem_zalloc(1, sizeof *chunk);
+	chunk = mem_large_alloc(chunk_size(ring), 1);
+	if (chunk == NULL)
+		mem_exhausted();
+	chunk->text = (struct buf)BUF_INIT;
 	if (ring->count > 0)
 		before = ring->chunks[ring->head + ring->count - 1]->text.len;
 	if (before > 0) {
 		chunk->text.capacity = before + before / 16;
-		chunk->text.data = mem_alloc(chunk->text.capacity);
+		chunk->text.data = mem_large_alloc(chunk->text.capacity, 1);
+		if (chunk->text.data == NULL)
+			mem_exhausted();
 	}
 	return chunk;
 }
@@ -68,12 +88,12 @@ void ring_fini(struct ring *ring)
 
 static struct ring_chunk *ring_chunk_of(const struct ring *ring, uint64_t seq)
 {
-	return ring->chunks[ring->head + (seq - ring->base) / RING_CHUNK];
+	return ring->chunks[ring->head + ((seq - ring->base) >> ring->chunk_bits)];
 }
 
 static unsigned ring_place_of(const struct ring *ring, uint64_t seq)
 {
-	return (unsigned)((seq - ring->base) % RING_CHUNK);
+	return (unsigned)((seq - ring->base) & (chunk_events(ring) - 1));
 }
 
 /* Makes room for one more pointer. Places that the oldest chunks left are used again once they are
@@ -95,7 +115,7 @@ struct buf *ring_begin(struct ring *ring)
 {
 	uint64_t seq = ring->last + 1;
 
-	if ((seq - ring->base) / RING_CHUNK == ring->count) {
+	if ((seq - ring->base) >> ring->chunk_bits == ring->count) {
 		ring_grow(ring);
 		ring->chunks[ring->head + ring->count] = chunk_take(ring);
 		ring->count++;
@@ -136,11 +156,11 @@ static void ring_forget(struct ring *ring)
 	if (ring->published - ring->first + 1 <= ring->keep)
 		return;
 	ring->first = ring->published - ring->keep + 1;
-	while (ring->first - ring->base >= RING_CHUNK) {
+	while (ring->first - ring->base >= chunk_events(ring)) {
 		chunk_release(ring, ring->chunks[ring->head]);
 		ring->head++;
 		ring->count--;
-		ring->base += RING_CHUNK;
+		ring->base += chunk_events(ring);
 	}
 }
 
@@ -163,7 +183,7 @@ void ring_retract(struct ring *ring, uint64_t seq)
 	assert(seq >= ring->published && seq <= ring->last);
 	if (seq == ring->last)
 		return;
-	needed = (size_t)((seq - ring->base + RING_CHUNK) / RING_CHUNK);
+	needed = (size_t)((seq - ring->base + chunk_events(ring)) >> ring->chunk_bits);
 	while (ring->count > needed) {
 		ring->count--;
 		chunk_release(ring, ring->chunks[ring->head + ring->count]);
@@ -197,10 +217,10 @@ uint64_t ring_events(const struct ring *ring)
 
 uint64_t ring_bytes(const struct ring *ring)
 {
-	uint64_t bytes = ring->text_bytes + ring->count * sizeof(struct ring_chunk) +
+	uint64_t bytes = ring->text_bytes + ring->count * chunk_size(ring) +
 		ring->capacity * sizeof ring->chunks[0];
 
 	if (ring->spare != NULL)
-		bytes += sizeof *ring->spare + ring->spare->text.capacity;
+		bytes += chunk_size(ring) + ring->spare->text.capacity;
 	return bytes;
 }

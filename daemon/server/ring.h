@@ -6,7 +6,7 @@
  *   gone │  may be watched  │    unseen    │
  *
  * Events are appended unseen; when they are durable they are published, and where they never came
- * to be they are retracted. Their text stands in chunks of RING_CHUNK events, one run of bytes
+ * to be they are retracted. Their text stands in chunks of 256 to 8192 events, one run of bytes
  * each, so that neighbours are written with one vector. A chunk is allocated with its first event
  * and released with its last; one of those released is kept for the next. A text is valid until
  * the next call that changes the ring. */
@@ -20,7 +20,8 @@
 
 #define RING_NO_GRAPH UINT64_MAX
 
-enum { RING_CHUNK = 256 };
+/* A chunk has an eighth of `keep`, as a power of 2 within these. */
+enum { RING_CHUNK_BITS_MIN = 8, RING_CHUNK_BITS_MAX = 13 };
 
 /* What filters go by, and where the text is. */
 struct ring_event {
@@ -33,7 +34,7 @@ struct ring_event {
 
 struct ring_chunk {
 	struct buf text;
-	struct ring_event events[RING_CHUNK];
+	struct ring_event events[];
 };
 
 struct ring {
@@ -41,6 +42,7 @@ struct ring {
 	size_t head;
 	size_t count;
 	size_t capacity;
+	unsigned chunk_bits;        /* a chunk has 2^chunk_bits events */
 	struct ring_chunk *spare;   /* one that was released, NULL: none */
 	uint64_t base;      /* the number of the first place in the oldest chunk */
 	uint64_t first;     /* the oldest event that is kept */

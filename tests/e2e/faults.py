@@ -232,9 +232,10 @@ def clients_vanish_in_every_state():
                 client.ok("NODES group=y")
             one.close()
             equal(str(client.ok("PING").end), "OK", state.__name__)
-        await_that(lambda: client.stat("clients") == "2", "all have left")
+        await_that(lambda: client.stat("clients") == "2" and imd.descriptors() == held,
+                   lambda: f"all have left: {client.stat('clients')} clients, "
+                   f"{imd.descriptors() - held} descriptors more")
         equal(client.stat("watchers"), "0", "watchers")
-        await_that(lambda: imd.descriptors() == held, "their descriptors are free")
         watcher.ok("WATCH ALL group=*")
         graph = client.ok("UPDATE 4 9999 group=y").end["graph"]
         equal(watcher.await_end(graph)[-1].type, "graph-succeeded", "a change after all that")

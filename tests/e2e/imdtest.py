@@ -526,7 +526,7 @@ def await_that(condition, what):
     """Until a condition holds that asks each time; it is for what no event tells."""
     deadline = time.monotonic() + TIMEOUT_S
     while not condition():
-        expect(time.monotonic() < deadline, f"it did not come that {what}")
+        expect(time.monotonic() < deadline, f"it did not come that {what() if callable(what) else what}")
         os.sched_yield()
 
 

@@ -170,6 +170,50 @@ START_TEST(an_unhealthy_node_is_replaced)
 }
 END_TEST
 
+START_TEST(a_node_that_recovers_is_left_alone)
+{
+	uint32_t graphs;
+
+	group_of_three();
+	health(1, false);
+	all_done();
+	health(1, false);
+	health(1, true);
+	story.did[0] = story.told[0] = '\0';
+	graphs = story_group()->graph_count;
+	while (next_ms() >= 0)
+		pass_ms(next_ms());
+	expect_did("");
+	expect_told("");
+	ck_assert_uint_eq(story_group()->graph_count, graphs);
+	expect_nodes("a1 a1 a1");
+	story_end();
+}
+END_TEST
+
+/* With min-ready it must prove itself again, for as long as the latest spec says. */
+START_TEST(a_node_that_recovers_proves_itself)
+{
+	story_setup();
+	story.policy.min_ready_ms = 5000;
+	update_to(1, 1);
+	done(0);
+	pass_ms(5000);
+	health(0, false);
+	done(0);
+	done(0);
+	pass_ms(5000);
+	health(0, false);
+	health(0, true);
+	expect_nodes("r1");
+	pass_ms(4999);
+	expect_nodes("r1");
+	pass_ms(1);
+	expect_nodes("a1");
+	story_end();
+}
+END_TEST
+
 /* Four nodes in the middle of an upgrade: slot 3 and 0 are done, the latter after a loss, so that
  * its next loss is not made up at once; slot 2 starts, slot 1 is next. */
 static void upgrade_under_way(void)
@@ -399,6 +443,7 @@ int main(void)
 		a_killed_node_is_replaced_at_once, deaths_in_a_row_wait,
 		an_update_forgets_the_backoff, a_node_that_dies_by_itself_is_replaced,
 		a_death_supersedes_an_upgrade, an_unhealthy_node_is_replaced,
+		a_node_that_recovers_is_left_alone, a_node_that_recovers_proves_itself,
 		the_floor_is_checked_again, the_floor_holds_until_the_heal,
 		killing_what_starts_and_what_stops,
 		a_node_that_cannot_be_killed, min_ready, a_release_that_does_not_stay_healthy,

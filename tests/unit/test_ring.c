@@ -111,12 +111,16 @@ static void retract(struct ring *ring)
 /* Text and places of what is there, at most two chunks that are not full, and the directory. */
 static void check_memory(const struct ring *ring)
 {
-	uint64_t chunks = (ring->last - ring->first + 1) / RING_CHUNK + 2;
+	uint64_t events = UINT64_C(1) << ring->chunk_bits;
+	uint64_t chunks = (ring->last - ring->first + 1) / events + 2;
 
 	must(ring->count <= chunks);
-	must(ring->text_bytes <= chunks * RING_CHUNK * 350);
+	must(ring->text_bytes <= chunks * events * 350);
 	must(ring_events(ring) == ring->last - ring->first + 1);
 }
+
+/* Events of a chunk where few are kept. */
+enum { CHUNK = 1 << RING_CHUNK_BITS_MIN };
 
 START_TEST(random_against_model)
 {
@@ -168,9 +172,9 @@ START_TEST(neighbours_are_one_run_of_bytes)
 	const char *text, *before = NULL;
 
 	ring_init(&ring, 1000, 0);
-	for (int i = 0; i < RING_CHUNK; i++)
+	for (int i = 0; i < CHUNK; i++)
 		append(&ring, 0);
-	for (uint64_t seq = 1; seq <= RING_CHUNK; seq++) {
+	for (uint64_t seq = 1; seq <= CHUNK; seq++) {
 		const struct ring_event *event = ring_at(&ring, seq, &text);
 
 		must(before == NULL || before == text);
@@ -180,20 +184,37 @@ START_TEST(neighbours_are_one_run_of_bytes)
 }
 END_TEST
 
+START_TEST(chunks_are_in_proportion)
+{
+	static const struct {
+		uint64_t keep;
+		unsigned bits;
+	} cases[] = {{1, 8}, {2048, 8}, {4095, 8}, {4096, 9}, {65535, 12}, {65536, 13},
+		{100000, 13}, {UINT64_MAX, 13}};
+	struct ring ring;
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		ring_init(&ring, cases[i].keep, 0);
+		ck_assert_uint_eq(ring.chunk_bits, cases[i].bits);
+		ring_fini(&ring);
+	}
+}
+END_TEST
+
 START_TEST(old_events_give_their_memory_back)
 {
 	struct ring ring;
 	uint64_t most = 0;
 
 	random_state = seed;
-	ring_init(&ring, 10 * RING_CHUNK, 0);
+	ring_init(&ring, 10 * CHUNK, 0);
 	while (ring.last < 150000) {
 		append(&ring, 0);
 		ring_publish(&ring, ring.last);
-			if (ring.last == 20 * RING_CHUNK)
+			if (ring.last == 20 * CHUNK)
 			most = ring_bytes(&ring);
 	}
-	ck_assert_uint_eq(ring_events(&ring), 10 * RING_CHUNK);
+	ck_assert_uint_eq(ring_events(&ring), 10 * CHUNK);
 	/* The lines are of random length, so it is not the same to the byte. */
 	ck_assert_uint_lt(ring_bytes(&ring), most + most / 5);
 	ring_fini(&ring);
@@ -210,7 +231,7 @@ START_TEST(what_was_retracted_is_written_anew)
 		append(&ring, 0);
 	ring_publish(&ring, 3);
 	bytes = ring.text_bytes;
-	for (int i = 0; i < 3 * RING_CHUNK; i++)
+	for (int i = 0; i < 3 * CHUNK; i++)
 		append(&ring, 0);
 	ring_retract(&ring, 3);
 	ck_assert_uint_eq(ring.last, 3);
@@ -232,6 +253,7 @@ static Suite *ring_suite(void)
 	tcase_add_loop_test(tests, random_against_model, 0, 6);
 	tcase_add_test(tests, nothing_is_allocated_before_the_first_event);
 	tcase_add_test(tests, neighbours_are_one_run_of_bytes);
+	tcase_add_test(tests, chunks_are_in_proportion);
 	tcase_add_test(tests, old_events_give_their_memory_back);
 	tcase_add_test(tests, what_was_retracted_is_written_anew);
 	suite_add_tcase(suite, tests);
