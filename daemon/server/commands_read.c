@@ -30,13 +30,28 @@ static int list_graph(struct session *session, const struct request *request, un
 	return 0;
 }
 
+/* Made once for all who ask for the same: clients that poll do. */
+static void add_spec(struct server *server, const struct group *group)
+{
+	struct spec_line *line = &server->spec_line;
+	const struct spec *spec = &group->spec;
+
+	if (line->text.len == 0 || line->group != group || line->revision != spec->revision) {
+		line->group = group;
+		line->revision = spec->revision;
+		line->text.len = 0;
+		records_spec(&line->text, group->name, spec);
+	}
+	buf_add(&server->out, line->text.data, line->text.len);
+}
+
 int cmd_spec(struct session *session, const struct request *request, struct error *error)
 {
 	struct group *group;
 
 	if (request_group(session, request, &group, error) < 0)
 		return -1;
-	records_spec(&session->server->out, group->name, &group->spec);
+	add_spec(session->server, group);
 	reply_ok(session);
 	return 0;
 }

@@ -17,6 +17,14 @@ enum {
 	PASS_TASK_COST = 64,         /* of replies, and this for a planned task */
 };
 
+/* The SPEC record that was asked for last. A revision never changes, so it is good as long as it is
+ * about this one. */
+struct spec_line {
+	const struct group *group;
+	uint64_t revision;
+	struct buf text;
+};
+
 struct server {
 	struct server_config config;
 	struct event_base *base;
@@ -33,6 +41,7 @@ struct server {
 	struct peers peers;
 	struct buf out;            /* the replies of the pass that is under way */
 	size_t pass_spent;
+	struct spec_line spec_line;
 	struct words words;        /* the request that is under way */
 	int64_t started_ms;        /* monotonic */
 	uint64_t requests;

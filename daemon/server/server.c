@@ -148,6 +148,7 @@ void server_free(struct server *server)
 	if (server->hangups != NULL)
 		event_free(server->hangups);
 	ring_fini(&server->ring);
+	buf_fini(&server->spec_line.text);
 	buf_fini(&server->out);
 	words_fini(&server->words);
 	free(server);
@@ -191,4 +192,5 @@ void server_retract(void *arg, uint64_t seq)
 	struct server *server = arg;
 
 	ring_retract(&server->ring, seq);
+	server->spec_line.text.len = 0; /* its group may be another one now */
 }

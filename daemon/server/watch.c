@@ -12,6 +12,7 @@ enum {
 	FEED_EVENTS = 16 * 1024,    /* and events that are looked at for it */
 	TURN_BYTES = 4 * 1024 * 1024, /* for all of them, before others have theirs */
 	FEED_COST = 512,            /* what a call costs, in bytes */
+	SOCKET_NARROW = 4 * 1024,   /* of a watcher that has not shown that it reads */
 };
 
 #define KIND(kind) (1u << (kind))
@@ -256,6 +257,31 @@ void watchers_hurry(struct server *server, uint64_t seq)
 		watchers_turn(server);
 }
 
+/* ---- the socket's buffer ------------------------------------------------------------------- */
+
+/* What a watcher does not read the kernel keeps, 200 KiB for each by default. It is trusted with that
+ * once it has read a full one. */
+static void socket_narrow(struct session *session)
+{
+	static const int narrow = SOCKET_NARROW;
+	socklen_t len = sizeof session->watch.socket_bytes;
+
+	if (getsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &session->watch.socket_bytes, &len) < 0 ||
+		setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &narrow, sizeof narrow) < 0)
+		session->watch.socket_bytes = 0;
+}
+
+/* The kernel doubles what it is told, for its own needs, and tells the double. */
+static void socket_widen(struct session *session)
+{
+	int bytes = session->watch.socket_bytes / 2;
+
+	if (bytes == 0)
+		return;
+	session->watch.socket_bytes = 0;
+	setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 /* ---- beginning and ending ------------------------------------------------------------------ */
 
 int watchers_init(struct server *server, struct event_base *base)
@@ -284,17 +310,24 @@ void watch_prepare(struct session *session, const struct watch_filter *filter, u
 	session->server->watchers.count++;
 }
 
-void watch_unblock(struct session *session)
+static void watch_go(struct session *session)
 {
 	watch_set_ready(session->server, &session->watch);
 	if (session->watch.state == WATCH_READY)
 		event_active(session->server->watchers.turn, EV_TIMEOUT, 0);
 }
 
+void watch_unblock(struct session *session)
+{
+	socket_widen(session);
+	watch_go(session);
+}
+
 /* The reply is written before the turn comes, or else the turn finds it waiting. */
 void watch_begin(struct session *session)
 {
-	watch_unblock(session);
+	socket_narrow(session);
+	watch_go(session);
 }
 
 void watch_end(struct session *session)
@@ -303,5 +336,6 @@ void watch_end(struct session *session)
 		return;
 	link_remove(&session->watch.link);
 	session->watch.state = WATCH_OFF;
+	socket_widen(session);
 	session->server->watchers.count--;
 }

@@ -40,6 +40,7 @@ struct watch {
 	struct watch_filter filter;
 	uint64_t cursor; /* the last event that was written or passed over; not kept while idle */
 	enum watch_state state;
+	int socket_bytes; /* the size that the socket's buffer had before it was made narrow, 0: it has it */
 };
 
 /* What one call writes: the events behind `from` up to `to` that pass the filter, as runs of bytes.

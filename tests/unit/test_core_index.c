@@ -161,7 +161,7 @@ static void check_all(void)
 	}
 	must(model.index.count == in);
 	for (uint64_t i = 0; model.index.bits && i < UINT64_C(1) << model.index.bits; i++)
-		taken += model.index.table[i] != ID_INDEX_NONE;
+		taken += model.index.table[i].ref != ID_INDEX_NONE;
 	must(taken == in);
 }
 
@@ -260,9 +260,9 @@ START_TEST(wrap_around)
 
 	model_set(heads, 7);
 	must(model.index.bits == 4);
-	must(model.index.table[15] == 0);
-	must(model.index.table[0] == 1);
-	must(model.index.table[5] == 6);
+	must(model.index.table[15].ref == 0);
+	must(model.index.table[0].ref == 1);
+	must(model.index.table[5].ref == 6);
 	for (uint32_t i = 0; i < 7; i++) {
 		struct id_prefix prefix = prefix_of(&model.ids[i], 5);
 
@@ -287,11 +287,11 @@ START_TEST(gap_before_other_homes)
 	model_set(heads, 5);
 	model_toggle(1);
 	check_all();
-	must(model.index.table[0] == 0);
-	must(model.index.table[1] == 3);
-	must(model.index.table[2] == 2);
-	must(model.index.table[3] == 4);
-	must(model.index.table[4] == ID_INDEX_NONE);
+	must(model.index.table[0].ref == 0);
+	must(model.index.table[1].ref == 3);
+	must(model.index.table[2].ref == 2);
+	must(model.index.table[3].ref == 4);
+	must(model.index.table[4].ref == ID_INDEX_NONE);
 	id_index_fini(&model.index);
 }
 END_TEST

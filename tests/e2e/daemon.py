@@ -1,0 +1,350 @@
+#!/usr/bin/env python3
+"""imd as a process: options and their errors, paths that will not do, signals, what it tells a service
+manager and its log, and what it costs when idle."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+
+from imdtest import (IMD, STAMP, TIMEOUT_S, Client, Daemon, Failed, Skip, await_that, case, environment, equal,
+                     expect, main, matches, new_path, run, sanitized, spawn)
+
+
+def refused(status, pattern, *arguments, **options):
+    """imd must say one line that matches, and end with this status."""
+    got, out, err = run(IMD, *arguments, **options)
+    equal(got, status, f"exit status of imd {arguments}: {err!r}")
+    equal(out, "", f"standard output of imd {arguments}")
+    equal(len(err.splitlines()), 1, f"lines of {err!r}")
+    matches(pattern, err, f"imd {arguments}")
+
+
+# ---- options ----------------------------------------------------------------------------------------
+
+NUMBERS = {"max-clients": (1, 1000000), "max-parallel": (0, 1000000), "retries": (0, 1000),
+           "keep-events": (1, 100000000), "keep-graphs": (1, 1000000), "keep-tasks": (0, (1 << 32) - 1),
+           "keep-specs": (1, 1000000), "keep-nodes": (0, 1000000), "max-groups": (1, 1000000),
+           "mock-seed": (0, (1 << 64) - 1)}
+DURATIONS = ("min-ready", "retry-delay", "retry-max", "heal-delay", "heal-max", "heal-reset")
+OTHERS = {
+    "mock-delay": ("", "x", "3s-", "-3s", "3s-1s", "1-2-3", "25h", "1s-25h", "1.5s"),
+    "mock-fail-version": ("", "x", "1,", ",1", "1,,2", "-1", "9223372036854775808", "1 2"),
+    "mock-flaky": ("", "2", "-0.1", "1.1", "x", "0.1234567", "1e-1", "50%"),
+    "max-surge": ("", "-1", "x", "1.5", "1001%", "%"),
+    "max-unavailable": ("", "-1", "101%", "5%%"),
+    "socket-mode": ("", "8", "rw", "01000", "-1", "0x1ff"),
+    "log-level": ("", "loud", "INFO", "7"),
+    "state": ("", "memory", "/tmp/x"),
+    "driver": ("", "docker", "MOCK"),
+    "socket": ("",),
+}
+
+
+@case
+def options_that_are_wrong():
+    for name, (low, high) in NUMBERS.items():
+        for value in ("", "x", "-1", "+1", "1.5", "0x1", " 1", str(high + 1), *([str(low - 1)] * (low > 0))):
+            refused(2, rf"^imd: --{name} must be .*{low} to {high}", f"--{name}={value}")
+    for name in DURATIONS:
+        for value in ("", "x", "-1s", "1.5s", "1d", "25h", "3 s"):
+            refused(2, rf"^imd: --{name} must be .*24h", f"--{name}={value}")
+    for name, values in OTHERS.items():
+        for value in values:
+            refused(2, rf"^imd: --{name} must ", f"--{name}={value}")
+
+
+@case
+def options_that_are_unknown_or_twice():
+    refused(2, "unknown option --colour", "--colour")
+    refused(2, "unknown option --colour", "--colour=red")
+    refused(2, "unknown option -x", "-x")
+    refused(2, "unknown option -x", "-xs", "/nowhere")
+    refused(2, "--socket needs a value", "--socket")
+    refused(2, "--socket needs a value", "-s")
+    refused(2, "--help takes no value", "--help=yes")
+    refused(2, "--socket is given twice", "-s", "/a", "--socket=/b")
+    for name in [*NUMBERS, *DURATIONS]:
+        refused(2, f"--{name} is given twice", f"--{name}=1", f"--{name}=1")
+    refused(2, "options only.*3", "3", "1")
+    refused(2, "retry-max", "--retry-delay=2s", "--retry-max=1s")
+    refused(2, "heal-max", "--heal-delay=2s", "--heal-max=1s")
+
+
+@case
+def help_and_version():
+    for option in ("-h", "--help"):
+        status, out, err = run(IMD, option)
+        equal((status, err), (0, ""), option)
+        matches("^usage: imd", out, option)
+        for name in [*NUMBERS, *DURATIONS, *OTHERS]:
+            matches(rf"--{name}=", out, option)
+    for option in ("-V", "--version"):
+        status, out, err = run(IMD, option)
+        equal((status, err), (0, ""), option)
+        matches(r"\Aimd [0-9]+\.[0-9]+\.[0-9]+\n\Z", out, option)
+
+
+@case
+def options_take_effect():
+    with Daemon("--mock-delay=0", "--max-surge=50%", "--max-unavailable=0", "--max-parallel=7",
+                "--min-ready=1500ms", "--socket-mode=0600") as imd:
+        equal(stat.S_IMODE(os.stat(imd.path).st_mode), 0o600, "mode of the socket")
+        client = imd.client()
+        client.ok("UPDATE 0 1")
+        spec = client.ok("SPEC").one("SPEC")
+        equal([spec[key] for key in ("max-surge", "max-unavailable", "max-parallel", "min-ready")],
+              ["50%", "0", "7", "1500ms"], "policy")
+    with Daemon() as imd:
+        equal(stat.S_IMODE(os.stat(imd.path).st_mode), 0o660, "mode of the socket by default")
+
+
+# ---- paths ------------------------------------------------------------------------------------------
+
+@case
+def paths_that_will_not_do():
+    refused(1, "No such file", "-s", new_path("nowhere") + "/sock")
+    refused(1, "bytes", "-s", "/tmp/" + "x" * 200)
+    plain = new_path("plain")
+    with open(plain, "w", encoding="ascii"):
+        pass
+    refused(1, "Not a directory", "-s", plain + "/sock")
+
+
+@case
+def no_permission():
+    folder = new_path("closed")
+    os.mkdir(folder)
+    options = {}
+    if os.getuid() == 0:
+        options = {"user": 65534, "group": 65534, "extra_groups": []}
+        os.chmod(os.path.dirname(folder), 0o755)
+        os.chmod(folder, 0o755)
+        try:
+            run(IMD, "--version", **options)
+        except PermissionError:
+            raise Skip("another user cannot run the program that was built here") from None
+    else:
+        os.chmod(folder, 0o500)
+    refused(1, "Permission denied", "-s", os.path.join(folder, "sock"), **options)
+    equal(os.listdir(folder), [], "what is left")
+
+
+# ---- signals ----------------------------------------------------------------------------------------
+
+def ends_by(number):
+    imd = Daemon("--mock-delay=1h")
+    clients = [imd.client() for _ in range(4)]
+    clients[0].ok("PING")
+    clients[1].ok("WATCH ALL")
+    clients[0].ok("UPDATE 3 1")
+    clients[1].await_event("node-started")
+    clients[2].send("UPDATE 3 ")
+    clients[2].await_read()
+    clients[3].ok("PING")
+    imd.process.send_signal(number)
+    for client in clients:
+        while True:
+            line = client.line()
+            expect(line is not None, "a client was closed and not told")
+            if line.kind != "EVENT":
+                break
+        equal(line.code, "shutting-down", "what a client is told")
+        client.expect_closed()
+    equal(imd.manager.await_line("STOPPING=1"), "STOPPING=1", "what the manager is told")
+    equal(imd.process.wait(TIMEOUT_S), 0, f"exit status after {number.name}")
+    expect(not os.path.exists(imd.path), "the socket file is left")
+    expect(not os.path.exists(imd.path + ".lock"), "the lock file is left")
+    matches(rf"^<6>stopping signal={number.name[3:]}$", imd.log(), "the log")
+
+
+@case
+def sigterm_ends_it():
+    ends_by(signal.SIGTERM)
+
+
+@case
+def sigint_ends_it():
+    ends_by(signal.SIGINT)
+
+
+@case
+def sighup_ends_it_as_the_manual_says():
+    ends_by(signal.SIGHUP)
+
+
+@case
+def signals_in_a_storm_of_requests():
+    for number in range(5):
+        imd = Daemon("--mock-delay=0")
+        clients = [imd.client() for _ in range(5)]
+        for client in clients:
+            client.send(f"WATCH ALL\nUPDATE 200 {number}\nNODES\n" * 20)
+        clients[0].line()
+        imd.process.send_signal(signal.SIGTERM)
+        imd.process.send_signal(signal.SIGINT)
+        equal(imd.process.wait(TIMEOUT_S), 0, "exit status")
+        expect(not os.path.exists(imd.path), "the socket file is left")
+
+
+# ---- the service manager ----------------------------------------------------------------------------
+
+@case
+def it_is_ready_when_it_says_so():
+    for _ in range(20):
+        with Daemon() as imd:  # waits for READY=1
+            imd.client().ok("PING")
+
+
+@case
+def the_status_is_told():
+    with Daemon("--mock-delay=0") as imd:
+        imd.client().ok("UPDATE 4 1")
+        imd.manager.await_line(r"STATUS=.*nodes: 4, available: 4.*")
+
+
+@case
+def the_watchdog_is_served():
+    with Daemon(env={"WATCHDOG_USEC": "100000"}) as imd:
+        for _ in range(4):
+            imd.manager.await_line("WATCHDOG=1")
+    with Daemon(env={"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"}) as imd:
+        imd.client().ok("PING")
+        expect("WATCHDOG=1" not in imd.manager.seen, "a watchdog that is meant for another")
+
+
+def hand_over(listener, path, *options):
+    """imd with the socket as descriptor 3 and LISTEN_PID its own, by a shell that becomes it."""
+    def place():
+        os.dup2(listener.fileno(), 3)
+
+    script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+    return Daemon(path=path, preexec_fn=place, pass_fds=(3, listener.fileno()),
+                  arguments=["/bin/sh", "-c", script, "sh", IMD, f"--socket={path}", *options])
+
+
+@case
+def a_socket_is_handed_over():
+    path = new_path("handed")
+    # 3 is kept free for the child: the socket must not be there by chance.
+    spare = [os.open("/dev/null", os.O_RDONLY) for _ in range(8)]
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    for descriptor in spare:
+        os.close(descriptor)
+    early = Client(path)
+    early.send("SPEC\n")
+    identity = os.stat(path).st_ino
+    with hand_over(listener, path, "--mock-delay=0"):
+        equal(len(early.reply().records), 1, "who was there before the daemon")
+        Client(path).ok("UPDATE 1 1")
+    equal(os.stat(path).st_ino, identity, "the socket file, which is not the daemon's to remove")
+    with hand_over(listener, path):
+        equal(Client(path).ok("SPEC").one("SPEC")["revision"], "0", "a second daemon on that socket")
+    listener.close()
+
+
+@case
+def systemd_socket_activate_starts_it():
+    if not shutil.which("systemd-socket-activate"):
+        raise Skip("systemd-socket-activate is not installed")
+    path = new_path("activated")
+    process = spawn(["systemd-socket-activate", "-l", path, IMD, f"--socket={path}", "--mock-delay=0"],
+                    stderr=-1, env=environment())
+    await_that(lambda: os.path.exists(path), "it listens")
+    client = None
+    while client is None:
+        expect(process.poll() is None, "it ended")
+        try:
+            client = Client(path)
+        except ConnectionRefusedError:
+            continue
+    client.ok("UPDATE 2 1")
+    process.send_signal(signal.SIGTERM)
+    equal(client_end(client), "shutting-down", "what the client is told")
+    equal(process.wait(TIMEOUT_S), 0, "exit status")
+    expect(os.path.exists(path), "the socket that was handed over is gone")
+
+
+def client_end(client):
+    line = client.line()
+    if line is None:
+        raise Failed("the client was closed and not told")
+    return line.code
+
+
+@case
+def sockets_that_are_not_one_are_refused():
+    """What LISTEN_FDS=1 hands over here is a pipe."""
+    ends = os.pipe()
+    script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" 3<&0'
+    got = spawn(["/bin/sh", "-c", script, IMD], stdin=ends[0], stderr=-1, env=environment())
+    _, err = got.communicate(timeout=TIMEOUT_S)
+    equal(got.returncode, 1, f"exit status: {err!r}")
+    matches("^<3>.*socket", err.decode(), "the message")
+    for end in ends:
+        os.close(end)
+
+
+# ---- log and cost -----------------------------------------------------------------------------------
+
+@case
+def the_log_has_priorities_and_no_requests():
+    imd = Daemon("--mock-delay=0", "--mock-seed=42")
+    client = imd.client()
+    client.ok("UPDATE 3 1")
+    for line in ("NONSENSE", "\1", "x" * 5000, 'HELP "\\n"'):
+        client.ask(line)
+    imd.stop()
+    log = imd.log().splitlines()
+    matches(r"^<6>ready version=\S+ socket=\S+ state=:memory: driver=mock mock-seed=42\b", log[0], "log")
+    equal(log[-1], "<6>stopping signal=TERM", "the last line of the log")
+    expect(not re.search("NONSENSE|UPDATE|unknown-command", imd.log()), "requests are logged:", log)
+
+
+@case
+def the_log_level_is_obeyed():
+    with Daemon("--log-level=err") as imd:
+        imd.client().ok("PING")
+    equal(imd.log(), "", "the log of errors")
+
+
+@case
+def idle_it_is_small():
+    with Daemon() as imd:
+        imd.client().ok("PING")
+        size = imd.rss_kib()
+        if sanitized():
+            raise Skip("the sanitizer keeps memory of its own")
+        print(f"# {size} KiB")
+        expect(size < 4096, f"{size} KiB when idle")
+
+
+@case
+def idle_it_does_nothing():
+    """Over a second, told by the watchdog's ticks, a daemon without work takes no CPU to speak of."""
+    with Daemon(env={"WATCHDOG_USEC": "400000"}) as imd:
+        clients = [imd.client() for _ in range(20)]
+        for client in clients:
+            client.ok("WATCH ALL")
+        before = imd.cpu_s()
+        for _ in range(5):
+            imd.manager.await_line("WATCHDOG=1")
+        expect(imd.cpu_s() - before < 0.1, f"{imd.cpu_s() - before} s of CPU in a second of nothing")
+
+
+@case
+def times_are_in_utc():
+    with Daemon("--mock-delay=0", env={"TZ": "Asia/Kathmandu"}) as imd:
+        client = imd.client()
+        client.ok("UPDATE 0 1")
+        created = client.ok("SPEC").one("SPEC")["created"]
+        matches(rf"\A{STAMP}\Z", created, "created")
+        _, hour, _ = run("date", "-u", "+%Y-%m-%dT%H")
+        expect(created[:10] == hour[:10] or hour[11:13] == "00", f"{created} at {hour}")
+
+
+main()
