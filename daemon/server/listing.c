@@ -114,11 +114,18 @@ static bool list_graphs(struct go *go, const struct group *group)
 static bool list_graph_tasks(struct go *go, const struct graph *graph)
 {
 	for (; go->listing->task < graph->task_count; go->listing->task++) {
-		if (go_full(go))
+		if (go_full(go) || !records_task(go->buf, graph, go->listing->task,
+					&go->listing->place, go->limit))
 			return false;
-		records_task(go->buf, graph, go->listing->task);
 	}
 	return true;
+}
+
+void listing_end_line(struct listing *listing, struct buf *buf)
+{
+	if (listing->place.open)
+		buf_add_char(buf, '\n');
+	listing->place = (struct record_place){0};
 }
 
 static bool list_open_tasks(struct go *go, const struct group *group)
@@ -128,16 +135,19 @@ static bool list_open_tasks(struct go *go, const struct group *group)
 	for (; graph != NULL; graph = TAILQ_NEXT(graph, entry)) {
 		/* A graph whose listing was interrupted is finished even if it has ended since; one
 		 * that was pruned meanwhile leaves its number of a task to no other. */
-		if (graph->serial != go->listing->at)
+		if (graph->serial != go->listing->at) {
+			listing_end_line(go->listing, go->buf);
 			go->listing->task = 0;
+		}
 		go->listing->at = graph->serial;
-		if (graph_ended(graph) && go->listing->task == 0)
+		if (graph_ended(graph) && go->listing->task == 0 && !go->listing->place.open)
 			continue;
 		if (!list_graph_tasks(go, graph))
 			return false;
 		go->listing->at = graph->serial + 1;
 		go->listing->task = 0;
 	}
+	listing_end_line(go->listing, go->buf);
 	return true;
 }
 
@@ -210,6 +220,7 @@ static int find_graph(struct go *go, const struct graph **ret_graph)
 	*ret_graph = listing_graph(go->listing, go->core);
 	if (*ret_graph != NULL)
 		return 0;
+	listing_end_line(go->listing, go->buf);
 	id_format_z(&go->listing->graph, text);
 	return error_set(go->error, ERR_GONE, "graph %s is not kept any more", text);
 }

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "proto/buf.h"
+#include "records.h"
 
 /* What a listing has, in this order. */
 enum listing_part {
@@ -29,7 +30,8 @@ struct listing {
 	uint32_t group;      /* the index of the group it is at */
 	uint32_t group_end;  /* one behind the last group; GROUPS_ALL: all there are */
 	uint32_t group_first;
-	uint32_t task;       /* the next task */
+	uint32_t task;       /* the next task, */
+	struct record_place place; /* and how far its record is */
 	uint64_t at;         /* the next slot, revision, number or serial; by name: 1 once begun */
 	struct id graph;     /* of PART_GRAPH and PART_TASKS */
 	struct graph *preview; /* takes the place of that graph; owned */
@@ -55,6 +57,10 @@ static inline bool listing_over(const struct listing *listing)
 {
 	return listing->parts == 0;
 }
+
+/* Where the listing stands within a line, whose thing is gone or for which there is no time any more:
+ * ends the line, incomplete as it is. */
+void listing_end_line(struct listing *listing, struct buf *buf);
 
 /* The graph of a listing of one, NULL where it is gone or there is none. */
 const struct graph *listing_graph(const struct listing *listing, const struct core *core);

@@ -94,18 +94,22 @@ void records_graph(struct buf *buf, const char *group, const struct graph *graph
 	record_close(buf);
 }
 
-static void add_prereqs(struct buf *buf, const struct graph *graph, uint32_t task)
+/* Appends prerequisites from the one at *at on, until the buffer has `limit` bytes. Returns
+ * whether they are through. */
+static bool add_prereqs(struct buf *buf, const struct graph *graph, uint32_t task, uint32_t *at,
+	size_t limit)
 {
 	uint32_t count;
 	const uint32_t *prereqs = graph_prereqs(graph, task, &count);
 
-	if (count == 0)
-		return;
-	record_u64(buf, "prereqs", prereqs[0]);
-	for (uint32_t i = 1; i < count; i++) {
-		buf_add_char(buf, ',');
-		buf_add_u64(buf, prereqs[i]);
+	for (; *at < count && buf->len < limit; ++*at) {
+		if (*at == 0)
+			buf_add_str(buf, " prereqs=");
+		else
+			buf_add_char(buf, ',');
+		buf_add_u64(buf, prereqs[*at]);
 	}
+	return *at == count;
 }
 
 static void add_attempt(struct buf *buf, const struct task *task)
@@ -114,7 +118,7 @@ static void add_attempt(struct buf *buf, const struct task *task)
 		record_u64(buf, "attempt", task->attempt);
 }
 
-void records_task(struct buf *buf, const struct graph *graph, uint32_t number)
+static void add_task_head(struct buf *buf, const struct graph *graph, uint32_t number)
 {
 	const struct task *task = &graph->tasks[number];
 
@@ -128,7 +132,12 @@ void records_task(struct buf *buf, const struct graph *graph, uint32_t number)
 		record_u64(buf, "version", task->version);
 	}
 	record_word(buf, "description", task_description_name(task->description));
-	add_prereqs(buf, graph, number);
+}
+
+static void add_task_tail(struct buf *buf, const struct graph *graph, uint32_t number)
+{
+	const struct task *task = &graph->tasks[number];
+
 	record_word(buf, "state", task_state_name(task->state));
 	add_attempt(buf, task);
 	record_time(buf, "started", task->started_us);
@@ -137,6 +146,19 @@ void records_task(struct buf *buf, const struct graph *graph, uint32_t number)
 	if (task->state == TASK_WAITING || task->state == TASK_RUNNING)
 		record_word(buf, "waits", task_gate_name(task));
 	record_close(buf);
+}
+
+bool records_task(struct buf *buf, const struct graph *graph, uint32_t number,
+	struct record_place *place, size_t limit)
+{
+	if (!place->open)
+		add_task_head(buf, graph, number);
+	place->open = !add_prereqs(buf, graph, number, &place->prereq, limit);
+	if (place->open)
+		return false;
+	place->prereq = 0;
+	add_task_tail(buf, graph, number);
+	return true;
 }
 
 void records_stat(struct buf *buf, const char *name, uint64_t value)

@@ -453,7 +453,8 @@ void session_free(struct session *session)
 
 void session_shut_down(struct session *session)
 {
-	static const char text[] = "ERR shutting-down the daemon ends\n";
+	static const char text[] = "\nERR shutting-down the daemon ends\n";
+	size_t skip = session->listing.place.open ? 0 : 1; /* a line that was begun is ended first */
 
 	if (!session->mute && session_waiting(session) > 0) {
 		evbuffer_unfreeze(session->output, 1);
@@ -461,6 +462,6 @@ void session_shut_down(struct session *session)
 		evbuffer_freeze(session->output, 1);
 	}
 	if (!session->mute && session_waiting(session) == 0)
-		session_send(session, text, sizeof text - 1);
+		session_send(session, text + skip, sizeof text - 1 - skip);
 	session_close(session);
 }
