@@ -319,7 +319,8 @@ static bool session_through(const struct session *session)
 		return false;
 	if (session->quit)
 		return true;
-	return session->eof && session->wait == WAIT_NOTHING && session->watch.state == WATCH_OFF;
+	return session->eof && session->wait == WAIT_NOTHING &&
+		(session->watch.state == WATCH_OFF || session->mute);
 }
 
 /* After a pass: what the session waits for next. */

@@ -242,6 +242,19 @@ def clients_vanish_in_every_state():
 
 
 @case
+def a_watch_that_begins_when_the_client_is_gone():
+    with Daemon() as imd:
+        client = imd.client()
+        for _ in range(50):
+            one = imd.client()
+            one.send("HELP\nSPECS\nWATCH NODES\n")
+            one.close()
+        client.ok("PING")
+        await_that(lambda: client.stat("clients") == "1",
+                   lambda: f"all have left: {client.stat('clients')} clients")
+
+
+@case
 def a_process_that_is_killed_while_it_watches():
     if not shutil.which("socat"):
         raise Skip("socat is not installed")
