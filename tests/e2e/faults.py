@@ -2,6 +2,7 @@
 """What goes wrong in daemons like this one: descriptors run out, clients misbehave or vanish, sockets are
 left behind, memory ends. imd goes on."""
 
+import contextlib
 import os
 import random
 import resource
@@ -58,7 +59,8 @@ def no_more_clients_than_descriptors():
         clients = []
         while True:
             extra = imd.client()
-            extra.send("PING\n")
+            with contextlib.suppress(BrokenPipeError):  # one that is shed is closed at once
+                extra.send("PING\n")
             if extra.line().kind == "ERR":
                 break
             clients.append(extra)
@@ -237,7 +239,8 @@ def clients_vanish_in_every_state():
                    f"{imd.descriptors() - held} descriptors more")
         equal(client.stat("watchers"), "0", "watchers")
         watcher.ok("WATCH ALL group=*")
-        graph = client.ok("UPDATE 4 9999 group=y").end["graph"]
+        # In a group of its own: what is in flight in another may end otherwise than planned.
+        graph = client.ok("UPDATE 4 9999 group=z").end["graph"]
         equal(watcher.await_end(graph)[-1].type, "graph-succeeded", "a change after all that")
 
 

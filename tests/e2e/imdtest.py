@@ -328,33 +328,11 @@ class Client(Lines):
         self.close()
 
 
-class Socat(Lines):
-    """A person at socat - UNIX:PATH."""
-
-    def __init__(self, path):
-        super().__init__()
-        if not shutil.which("socat"):
-            raise Skip("socat is not installed")
-        self.process = spawn(["socat", "-", f"UNIX:{path}"], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE)
-
-    def receive(self):
-        return os.read(self.process.stdout.fileno(), 1 << 16)
-
-    def send(self, data):
-        self.process.stdin.write(to_bytes(data))
-        self.process.stdin.flush()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(TIMEOUT_S)
-        self.process.stdout.close()
-
-
 # ---- processes ----------------------------------------------------------------------------------
 
 children = []
 kept = []  # those that live on when the case that spawned them is over
+over = threading.Event()  # nothing is to be begun any more
 directory = None
 counter = 0
 
@@ -369,6 +347,7 @@ def new_path(name):
 
 
 def spawn(arguments, **options):
+    expect(not over.is_set(), "the watchdog has ended the program")
     process = subprocess.Popen(arguments, **options)
     children.append(process)
     return process
@@ -552,6 +531,7 @@ def one_line(problem):
 
 
 def hang(limit_s):
+    over.set()
     print(f"not ok watchdog: the program did not end within {limit_s} s", flush=True)
     faulthandler.dump_traceback(file=sys.stderr)
     clean_up()

@@ -2,8 +2,35 @@
 """The whole job through the socket: declare a spec, see the exact plan, watch it carried out, and what
 comes in between: another change, a node that dies, a bad release."""
 
+import os
+import shutil
+import subprocess
+
 from imdmodel import bounds_of, judge_bounds, judge_ends, nodes_of, target_of, update
-from imdtest import UUID, Daemon, Socat, case, equal, expect, main, matches
+from imdtest import (TIMEOUT_S, UUID, Daemon, Lines, Skip, case, equal, expect, main, matches, spawn,
+                     to_bytes)
+class Socat(Lines):
+    """A person at socat - UNIX:PATH."""
+
+    def __init__(self, path):
+        super().__init__()
+        if not shutil.which("socat"):
+            raise Skip("socat is not installed")
+        self.process = spawn(["socat", "-", f"UNIX:{path}"], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+
+    def receive(self):
+        return os.read(self.process.stdout.fileno(), 1 << 16)
+
+    def send(self, data):
+        self.process.stdin.write(to_bytes(data))
+        self.process.stdin.flush()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(TIMEOUT_S)
+        self.process.stdout.close()
+
 
 QUICK = ("--mock-delay=0", "--heal-delay=1h", "--heal-max=1h")
 

@@ -114,7 +114,8 @@ class Log:
 def under_way(log):
     """The graphs that have not ended, and their tasks, for a message."""
     client = Client(log.tap.path)
-    shown = [f"tasks-in-flight={client.stat('tasks-in-flight')}"]
+    shown = [f"events={client.stat('events')}, of which {len(log.events)} have come",
+             f"tasks-in-flight={client.stat('tasks-in-flight')}"]
     for graph in log.active:
         records = client.ok(f"GRAPH {graph}").records
         spec = client.ok(f"SPEC group={records[0]['group']}").records
@@ -177,9 +178,10 @@ class Load:
 
 def check_tap(tap, log):
     """The bytes that it got are those of the reference."""
+    pump(log, [tap], lambda: tap.begun)
     wanted = b"".join(event.raw + b"\n" for event in log.events[tap.first:]
                       if passes(event, tap.kind, tap.group))
-    pump(log, [tap], lambda: tap.begun and len(tap.whole()) >= len(wanted))
+    pump(log, [tap], lambda: len(tap.whole()) >= len(wanted))
     if tap.whole() == wanted:
         return
     for number, (got, line) in enumerate(zip(tap.whole().split(b"\n"), wanted.split(b"\n"))):
