@@ -9,6 +9,8 @@ import subprocess
 from imdmodel import bounds_of, judge_bounds, judge_ends, nodes_of, target_of, update
 from imdtest import (TIMEOUT_S, UUID, Daemon, Lines, Skip, case, equal, expect, main, matches, spawn,
                      to_bytes)
+
+
 class Socat(Lines):
     """A person at socat - UNIX:PATH."""
 

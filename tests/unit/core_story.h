@@ -8,13 +8,13 @@
 #ifndef IMD_TESTS_CORE_STORY_H
 #define IMD_TESTS_CORE_STORY_H
 
-#include <check.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/core.h"
+#include "unit.h"
 
 enum { STORY_TEXT = 65536 };
 
@@ -325,17 +325,12 @@ static inline int story_main(const char *name, const TTest *const *tests, size_t
 {
 	Suite *suite = suite_create(name);
 	TCase *stories = tcase_create(name);
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(stories, 300);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_test(stories, tests[i]);
 	suite_add_tcase(suite, stories);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite, CK_FORK_GETENV);
 }
 
 #endif

@@ -79,7 +79,7 @@ static void trial_fail(const struct trial *trial, const struct run *run, const c
 	ck_abort_msg("%s", what);
 }
 
-#define must(trial, run, condition) \
+#define trial_must(trial, run, condition) \
 	do { \
 		if (!(condition)) \
 			trial_fail(trial, run, #condition); \
@@ -238,11 +238,11 @@ static void run_add_settle(struct run *run, const struct trial *trial, uint32_t 
 	const struct task *task = &trial->graph.tasks[t];
 	const struct plan_node *node = trial_node(trial, &task->node);
 
-	must(trial, run, node && node->slot == task->slot && node->version == task->version);
-	must(trial, run, run->prereqs[t] == 0);
-	must(trial, run, t == 0 || run->settles >> (t - 1) & 1);
-	must(trial, run, node->health != PLAN_AVAILABLE && node->health != PLAN_BROKEN);
-	must(trial, run, node->health != PLAN_READYING || !node->release);
+	trial_must(trial, run, node && node->slot == task->slot && node->version == task->version);
+	trial_must(trial, run, run->prereqs[t] == 0);
+	trial_must(trial, run, t == 0 || run->settles >> (t - 1) & 1);
+	trial_must(trial, run, node->health != PLAN_AVAILABLE && node->health != PLAN_BROKEN);
+	trial_must(trial, run, node->health != PLAN_READYING || !node->release);
 	run->settles |= UINT32_C(1) << t;
 	if (node->health == PLAN_STOPPING || node->release)
 		run->going |= UINT32_C(1) << t;
@@ -255,9 +255,9 @@ static void run_add_stop(struct run *run, const struct trial *trial, uint32_t t)
 	const struct task *task = &trial->graph.tasks[t];
 	const struct plan_node *node = trial_node(trial, &task->node);
 
-	must(trial, run, node && node->slot == task->slot && node->version == task->version);
-	must(trial, run, !node_end(trial, run, &task->node));
-	must(trial, run, node->health == PLAN_AVAILABLE || node->health == PLAN_BROKEN
+	trial_must(trial, run, node && node->slot == task->slot && node->version == task->version);
+	trial_must(trial, run, !node_end(trial, run, &task->node));
+	trial_must(trial, run, node->health == PLAN_AVAILABLE || node->health == PLAN_BROKEN
 		|| (node->health == PLAN_READYING && node->release));
 	run->stops |= UINT32_C(1) << t;
 	if (node->health == PLAN_AVAILABLE)
@@ -272,23 +272,23 @@ static void run_add_task(struct run *run, const struct trial *trial, uint32_t t)
 	const uint32_t *prereqs = graph_prereqs(graph, t, &count);
 
 	for (uint32_t i = 0; i < count; i++) {
-		must(trial, run, prereqs[i] < t);
-		must(trial, run, !(run->prereqs[t] >> prereqs[i] & 1));
+		trial_must(trial, run, prereqs[i] < t);
+		trial_must(trial, run, !(run->prereqs[t] >> prereqs[i] & 1));
 		run->prereqs[t] |= UINT32_C(1) << prereqs[i];
 	}
-	must(trial, run, task->gate == GATE_PREREQS && task->pending == count);
-	must(trial, run, task->state == TASK_WAITING && task->attempt == 0 && task->error == 0);
+	trial_must(trial, run, task->gate == GATE_PREREQS && task->pending == count);
+	trial_must(trial, run, task->state == TASK_WAITING && task->attempt == 0 && task->error == 0);
 	if (task->action == ACTION_SHUT_DOWN_NODE) {
 		run_add_stop(run, trial, t);
 	} else if (task->action == ACTION_START_NODE) {
 		struct id id = plan_node_id(&graph->id, t);
 
-		must(trial, run, id_equal(&task->node, &id) && task->version == WANTED);
+		trial_must(trial, run, id_equal(&task->node, &id) && task->version == WANTED);
 		run->starts |= UINT32_C(1) << t;
 	} else if (task->description == DESCRIPTION_SETTLE) {
 		run_add_settle(run, trial, t);
 	} else {
-		must(trial, run, task->description != DESCRIPTION_NONE && count > 0);
+		trial_must(trial, run, task->description != DESCRIPTION_NONE && count > 0);
 		run->barriers |= UINT32_C(1) << t;
 	}
 }
@@ -302,13 +302,13 @@ static void run_find_slots(struct run *run, const struct trial *trial)
 		if (!(run->starts >> t & 1))
 			continue;
 		for (uint32_t other = 0; other < t; other++)
-			must(trial, run, !(run->starts >> other & 1)
+			trial_must(trial, run, !(run->starts >> other & 1)
 				|| trial->graph.tasks[t].slot != trial->graph.tasks[other].slot);
 		if (!node)
 			continue;
 		run->frees[t] = node_end(trial, run, &node->id);
 		run->tight |= UINT32_C(1) << t;
-		must(trial, run, run->frees[t] != 0);
+		trial_must(trial, run, run->frees[t] != 0);
 	}
 }
 
@@ -335,10 +335,10 @@ static void check_dependents(const struct run *run, const struct trial *trial)
 
 		edges += count;
 		for (uint32_t i = 0; i < count; i++)
-			must(trial, run, dependents[i] < run->count
+			trial_must(trial, run, dependents[i] < run->count
 				&& run->prereqs[dependents[i]] >> t & 1);
 	}
-	must(trial, run, edges == trial->graph.edge_count);
+	trial_must(trial, run, edges == trial->graph.edge_count);
 }
 
 static int smaller(int a, int b)
@@ -359,20 +359,20 @@ static void run_check(const struct run *run, const struct trial *trial)
 
 		if (node->version == WANTED && node->health <= PLAN_STARTING)
 			wanted++;
-		must(trial, run, ends || (node->version == WANTED && node->health <= PLAN_STARTING));
-		must(trial, run, !node->release || (ends && (node->health == PLAN_STARTING
+		trial_must(trial, run, ends || (node->version == WANTED && node->health <= PLAN_STARTING));
+		trial_must(trial, run, !node->release || (ends && (node->health == PLAN_STARTING
 			|| node->health == PLAN_READYING)));
 	}
 	stays = smaller(wanted, size);
-	must(trial, run, __builtin_popcount(run->starts) == size - stays);
-	must(trial, run, run->live - __builtin_popcount(run->stops | run->going) == stays);
+	trial_must(trial, run, __builtin_popcount(run->starts) == size - stays);
+	trial_must(trial, run, run->live - __builtin_popcount(run->stops | run->going) == stays);
 	/* All who stay are available in the end. */
-	must(trial, run, run->available - __builtin_popcount(run->costly)
+	trial_must(trial, run, run->available - __builtin_popcount(run->costly)
 		+ __builtin_popcount(run->rising) == stays);
-	must(trial, run, run->max_live == (run->live > ceiling ? run->live : ceiling));
-	must(trial, run, run->min_available == smaller(run->available, floor > 0 ? floor : 0));
-	must(trial, run, trial->graph.counts[TASK_WAITING] == run->count);
-	must(trial, run, trial->graph.edge_count <= 3 * run->count + 3);
+	trial_must(trial, run, run->max_live == (run->live > ceiling ? run->live : ceiling));
+	trial_must(trial, run, run->min_available == smaller(run->available, floor > 0 ? floor : 0));
+	trial_must(trial, run, trial->graph.counts[TASK_WAITING] == run->count);
+	trial_must(trial, run, trial->graph.edge_count <= 3 * run->count + 3);
 }
 
 static void run_init(struct run *run, const struct trial *trial)

@@ -1,38 +1,9 @@
 /* The id index against a naive model, with ids that are spread, crowded and at the table's end. */
-#include <check.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "core/id_index.h"
+#include "unit.h"
 
 enum { IDS = 3000, STEPS = 60000 };
-
-static uint64_t seed;
-static uint64_t random_state;
-
-/* libcheck notes every assertion that it passes; in loops only those that fail are worth it. */
-#define must(condition) \
-	do { \
-		if (!(condition)) \
-			ck_abort_msg("seed %" PRIu64 ": %s", seed, #condition); \
-	} while (0)
-
-/* splitmix64 */
-static uint64_t random_next(void)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
-static uint32_t random_below(uint32_t limit)
-{
-	return (uint32_t)(random_next() % limit);
-}
 
 /* The model: all ids that there may be, and which of them are in. */
 static struct model {
@@ -94,7 +65,7 @@ static bool model_knows(const struct id *id)
 
 static void model_init(uint64_t salt, uint32_t refs, void (*make)(struct id *))
 {
-	random_state = seed + salt;
+	random_state = unit_seed + salt;
 	memset(&model, 0, sizeof model);
 	while (model.refs < refs) {
 		struct id id;
@@ -311,7 +282,7 @@ START_TEST(prefix_spans_positions)
 	static uint32_t refs[1 << 16];
 	struct id_index index;
 
-	random_state = seed;
+	random_state = unit_seed;
 	id_index_init(&index, many_id, many);
 	for (uint32_t i = 0; i < MANY; i++) {
 		uint32_t head;
@@ -356,15 +327,6 @@ static Suite *index_suite(void)
 
 int main(void)
 {
-	const char *given = getenv("IMD_TEST_SEED");
-	SRunner *runner = srunner_create(index_suite());
-	int failed;
-
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-	printf("IMD_TEST_SEED=%" PRIu64 "\n", seed);
-	fflush(stdout);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	unit_take_seed();
+	return unit_run(index_suite(), CK_FORK_GETENV);
 }

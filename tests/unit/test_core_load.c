@@ -248,18 +248,6 @@ END_TEST
 
 /* Random stories, with restarts in them. */
 
-static uint64_t random_state;
-
-/* splitmix64 */
-static uint32_t random_below(uint32_t limit)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (uint32_t)((z ^ z >> 31) % limit);
-}
-
 /* A slot with a live node, -1: none. */
 static int random_slot(void)
 {
@@ -400,15 +388,15 @@ enum { STORIES = 100 };
 
 START_TEST(random_stories)
 {
-	const char *given = getenv("IMD_TEST_SEED"), *many = getenv("IMD_TEST_STORIES");
-	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+	const char *many = getenv("IMD_TEST_STORIES");
 	uint32_t stories = many ? (uint32_t)atoi(many) : STORIES;
 
+	unit_take_seed();
 	for (uint32_t i = 0; i < stories; i++) {
 		/* The last one that is printed is the one that failed. */
-		printf("IMD_TEST_SEED=%" PRIu64 " IMD_TEST_STORIES=1\n", seed + i);
+		printf("IMD_TEST_SEED=%" PRIu64 " IMD_TEST_STORIES=1\n", unit_seed + i);
 		fflush(stdout);
-		random_story(seed + i);
+		random_story(unit_seed + i);
 	}
 }
 END_TEST

@@ -1,38 +1,9 @@
 /* The timers against a naive model: a list searched from end to end. */
-#include <check.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "core/timers.h"
+#include "unit.h"
 
 enum { LIVE_MAX = 500, STEPS = 50000 };
-
-static uint64_t seed;
-static uint64_t random_state;
-
-/* libcheck notes every assertion that it passes; in loops only those that fail are worth it. */
-#define must(condition) \
-	do { \
-		if (!(condition)) \
-			ck_abort_msg("seed %" PRIu64 ": %s", seed, #condition); \
-	} while (0)
-
-/* splitmix64 */
-static uint64_t random_next(void)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
-static uint32_t random_below(uint32_t limit)
-{
-	return (uint32_t)(random_next() % limit);
-}
 
 /* What is alive, in the order it was added. */
 static struct item {
@@ -113,7 +84,7 @@ START_TEST(random_against_model)
 	struct timers timers;
 	int64_t now_ms = 0;
 
-	random_state = seed + (uint64_t)_i;
+	random_state = unit_seed + (uint64_t)_i;
 	item_count = 0;
 	timers_init(&timers);
 	for (uint32_t step = 0; step < STEPS; step++) {
@@ -208,15 +179,6 @@ static Suite *timers_suite(void)
 
 int main(void)
 {
-	const char *given = getenv("IMD_TEST_SEED");
-	SRunner *runner = srunner_create(timers_suite());
-	int failed;
-
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-	printf("IMD_TEST_SEED=%" PRIu64 "\n", seed);
-	fflush(stdout);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	unit_take_seed();
+	return unit_run(timers_suite(), CK_FORK_GETENV);
 }

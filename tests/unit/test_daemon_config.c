@@ -1,9 +1,9 @@
 /* The command line: what each option sets, and what is said about every kind of mistake. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/config.h"
+#include "unit.h"
 
 enum { ARGS_MAX = 8 };
 
@@ -206,12 +206,9 @@ static Suite *config_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(config_suite());
-	int failed;
+	int status;
 
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	status = unit_run(config_suite(), CK_FORK_GETENV);
 	config_fini(&config);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }

@@ -1,5 +1,4 @@
 /* The log, and what the service manager hands over: one line each, whatever is in it. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "unit.h"
 
 enum { HANDED_FD = 3 };
 
@@ -190,12 +190,5 @@ static Suite *log_suite(void)
 /* Each test has a process of its own: they change descriptors and the environment. */
 int main(void)
 {
-	SRunner *runner = srunner_create(log_suite());
-	int failed;
-
-	srunner_set_fork_status(runner, CK_FORK);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(log_suite(), CK_FORK);
 }

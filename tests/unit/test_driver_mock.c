@@ -1,12 +1,12 @@
 /* The mock driver keeps the promises of the driver port: one answer to every call, idempotent by id,
  * a kill that takes the place of what is under way, a cancel in time or too late. */
-#include <check.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "driver/mock.h"
+#include "unit.h"
 
 /* What was reported, as words: "start:ok", "kill:ok", "found:running" … */
 static struct {
@@ -190,8 +190,6 @@ int main(void)
 {
 	Suite *suite = suite_create("mock driver");
 	TCase *tests = tcase_create("port");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, a_life, 0, 3);
 	tcase_add_test(tests, while_something_is_under_way);
@@ -199,8 +197,5 @@ int main(void)
 	tcase_add_test(tests, failures);
 	tcase_add_test(tests, flaky);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite, CK_FORK_GETENV);
 }

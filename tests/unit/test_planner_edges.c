@@ -1,6 +1,7 @@
 /* Plans that lack one edge: the searches must find what is wrong with them, and whatever waits for a
  * Settle must really rely on it. */
 #include "planner_trial.h"
+#include "unit.h"
 
 /* Edges that were left out, and of these the ones that were missed: without them a bound broke. */
 static struct edges {
@@ -32,7 +33,7 @@ static void edge_try(const struct trial *trial, const struct run *run, uint32_t 
 		return;
 	edge_drop(&full, t, q);
 	search_full(&full);
-	must(trial, &full, (full.broken != NULL) == (eager.broken != NULL));
+	trial_must(trial, &full, (full.broken != NULL) == (eager.broken != NULL));
 }
 
 /* Leaves every edge out in turn, but for those to barriers, which only gather. */
@@ -102,13 +103,13 @@ START_TEST(missing_edges_are_found)
 		trial.target = target_make(rows[i].size, rows[i].surge, rows[i].unavailable);
 		trial_plan(&trial, rows[i].kinds, rows[i].count, 0);
 		run_init(&run, &trial);
-		must(&trial, &run, run.prereqs[rows[i].task] >> rows[i].prereq & 1);
+		trial_must(&trial, &run, run.prereqs[rows[i].task] >> rows[i].prereq & 1);
 		edge_drop(&run, rows[i].task, rows[i].prereq);
 		full = run;
 		search_eager(&run, 0, 0, 0);
 		search_full(&full);
-		must(&trial, &run, run.broken && !strcmp(run.broken, rows[i].broken));
-		must(&trial, &full, full.broken != NULL);
+		trial_must(&trial, &run, run.broken && !strcmp(run.broken, rows[i].broken));
+		trial_must(&trial, &full, full.broken != NULL);
 		trial_fini(&trial);
 	}
 }
@@ -147,15 +148,11 @@ static Suite *edges_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(edges_suite());
-	int failed;
+	int status;
 
 	/* In one process, as the search is its own witness of what it has met. */
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	status = unit_run(edges_suite(), CK_NOFORK);
 	free(met);
 	free(todo);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }

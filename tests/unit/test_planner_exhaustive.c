@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "planner_trial.h"
+#include "unit.h"
 
 static void eager_target(struct trial *trial, struct run *run)
 {
@@ -66,18 +67,6 @@ START_TEST(small_groups_in_full)
 }
 END_TEST
 
-/* splitmix64 */
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t limit)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (uint32_t)((z ^ z >> 31) % limit);
-}
-
 /* The able tasks, but for those of some kinds where there are others. */
 static uint32_t random_able(uint32_t able, uint32_t later)
 {
@@ -121,12 +110,8 @@ static void walk_at_random(struct run *run)
 START_TEST(larger_groups_at_random)
 {
 	enum { LARGER = 12, TRIALS = 100000, WALKS = 8 };
-	const char *given = getenv("IMD_TEST_SEED");
-	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
 
-	printf("IMD_TEST_SEED=%" PRIu64 "\n", seed);
-	fflush(stdout);
-	random_state = seed;
+	unit_take_seed();
 	for (uint32_t i = 0; i < TRIALS; i++) {
 		uint32_t count = random_below(LARGER + 1), variety = 1 + random_below(MARKED_KINDS);
 		uint8_t kinds[LARGER];
@@ -166,16 +151,12 @@ static Suite *planner_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(planner_suite());
-	int failed;
+	int status;
 
 	/* In one process, so that the counts add up. */
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_NORMAL);
+	status = unit_run(planner_suite(), CK_NOFORK);
 	printf("exhaustive: %" PRIu64 " cases, %" PRIu64 " states\n", case_count, state_count);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
 	free(met);
 	free(todo);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return status;
 }

@@ -1,16 +1,10 @@
 /* Plans, task by task. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/planner.h"
-
-#define must(condition) \
-	do { \
-		if (!(condition)) \
-			ck_abort_msg("%s", #condition); \
-	} while (0)
+#include "unit.h"
 
 enum { NODES = 16, TEXT = 4096 };
 
@@ -467,11 +461,5 @@ static Suite *plans_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(plans_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(plans_suite(), CK_FORK_GETENV);
 }

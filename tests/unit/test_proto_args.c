@@ -1,5 +1,4 @@
 /* The arguments of requests: what is taken, what is refused, and what is said then. */
-#include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "proto/args.h"
 #include "proto/limits.h"
+#include "unit.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -386,11 +386,5 @@ static Suite *args_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(args_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(args_suite(), CK_FORK_GETENV);
 }

@@ -1,11 +1,11 @@
 /* Ids as text, whole and as prefixes. */
-#include <check.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/id.h"
 #include "proto/limits.h"
+#include "unit.h"
 
 static const char sample[] = "01234567-89ab-4def-8edc-ba9876543210";
 static const struct id sample_id = {
@@ -176,11 +176,5 @@ static Suite *id_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(id_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(id_suite(), CK_FORK_GETENV);
 }

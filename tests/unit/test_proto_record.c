@@ -1,5 +1,4 @@
 /* Buffers, and the lines of records and events: written, and read back. */
-#include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "proto/buf.h"
 #include "proto/record.h"
+#include "unit.h"
 
 static struct words words;
 static struct buf buf;
@@ -261,11 +261,5 @@ static Suite *record_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(record_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(record_suite(), CK_FORK_GETENV);
 }

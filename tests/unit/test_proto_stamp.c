@@ -1,5 +1,4 @@
 /* Points in time as text, compared with what the C library makes of them. */
-#include <check.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <time.h>
 
 #include "proto/stamp.h"
+#include "unit.h"
 
 static const int64_t second_us = 1000000;
 
@@ -148,11 +148,5 @@ static Suite *stamp_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(stamp_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(stamp_suite(), CK_FORK_GETENV);
 }

@@ -1,5 +1,4 @@
 /* The table of requests, and the words of states, actions, events and errors. */
-#include <check.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "proto/limits.h"
 #include "proto/names.h"
 #include "proto/verbs.h"
+#include "unit.h"
 
 /* The loop variable is the verb: its name in every mixture of cases finds it. */
 START_TEST(test_find_every_case)
@@ -189,11 +189,5 @@ static Suite *verbs_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(verbs_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(verbs_suite(), CK_FORK_GETENV);
 }

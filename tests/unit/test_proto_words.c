@@ -1,5 +1,4 @@
 /* Splitting lines into words, and writing words that can be read back. */
-#include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 
 #include "proto/limits.h"
 #include "proto/words.h"
+#include "unit.h"
 
 static struct words words;
 
@@ -365,31 +365,17 @@ START_TEST(test_round_trip_short)
 }
 END_TEST
 
-static uint64_t random_next(uint64_t *state)
-{
-	uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-/* SEED=n in the environment runs a seed again. */
 START_TEST(test_round_trip_random)
 {
 	static const char likely[] = "\"\\ =ab\t\n\rx0-";
-	const char *given = getenv("SEED");
-	uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-	uint64_t state = seed;
 
-	printf("test_proto_words: SEED=%" PRIu64 "\n", seed);
-	fflush(stdout);
+	unit_take_seed();
 	for (int round = 0; round < 20000; round++) {
 		char text[64];
-		size_t len = random_next(&state) % sizeof text;
+		size_t len = random_next() % sizeof text;
 
 		for (size_t i = 0; i < len; i++) {
-			uint64_t value = random_next(&state);
+			uint64_t value = random_next();
 
 			if (value & 256)
 				text[i] = likely[(value >> 16) % (sizeof likely - 1)];
@@ -430,11 +416,5 @@ static Suite *words_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(words_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return unit_run(words_suite(), CK_FORK_GETENV);
 }

@@ -1,11 +1,11 @@
 /* The record of a task whose line is too long to be made at once: in goes of every size it comes to
  * the same. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/planner.h"
 #include "server/records.h"
+#include "unit.h"
 
 static struct graph *graph_of_starts(uint32_t count)
 {
@@ -62,14 +62,9 @@ int main(void)
 {
 	Suite *suite = suite_create("records");
 	TCase *tests = tcase_create("task");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, goes_add_up);
 	tcase_add_test(tests, a_go_stops_at_its_limit);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite, CK_FORK_GETENV);
 }

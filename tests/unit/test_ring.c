@@ -1,39 +1,10 @@
 /* The ring of events against a naive model: an array of every line there ever was. */
-#include <check.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "server/ring.h"
+#include "unit.h"
 
 enum { STEPS = 20000, LINES = 200000, KEEP_MAX = 2000 };
-
-static uint64_t seed;
-static uint64_t random_state;
-
-/* libcheck notes every assertion that it passes; in loops only those that fail are worth it. */
-#define must(condition) \
-	do { \
-		if (!(condition)) \
-			ck_abort_msg("seed %" PRIu64 ": %s", seed, #condition); \
-	} while (0)
-
-/* splitmix64 */
-static uint64_t random_next(void)
-{
-	uint64_t z = random_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
-static uint64_t random_below(uint64_t limit)
-{
-	return random_next() % limit;
-}
 
 /* What a line is made from: its number, and how often it was written (after a retraction it is written
  * anew, otherwise). */
@@ -93,7 +64,7 @@ static uint32_t kinds_between(uint64_t after, uint64_t to)
 static void publish(struct ring *ring, uint64_t begin)
 {
 	uint64_t before = ring->published;
-	uint64_t to = before + random_below(ring->last - before + 1);
+	uint64_t to = before + random_below64(ring->last - before + 1);
 
 	must(ring_publish(ring, to) == kinds_between(before, to));
 	must(ring->published == to);
@@ -102,7 +73,7 @@ static void publish(struct ring *ring, uint64_t begin)
 
 static void retract(struct ring *ring)
 {
-	uint64_t to = ring->published + random_below(ring->last - ring->published + 1);
+	uint64_t to = ring->published + random_below64(ring->last - ring->published + 1);
 
 	ring_retract(ring, to);
 	must(ring->last == to);
@@ -127,7 +98,7 @@ START_TEST(random_against_model)
 	struct ring ring;
 	uint64_t begin;
 
-	random_state = seed + (uint64_t)_i;
+	random_state = unit_seed + (uint64_t)_i;
 	begin = random_below(1000) * (uint64_t)_i;
 	ring_init(&ring, 1 + random_below(KEEP_MAX), begin);
 	for (int step = 0; step < STEPS && ring.last - begin < LINES - 100; step++) {
@@ -140,7 +111,7 @@ START_TEST(random_against_model)
 		if (random_below(20) == 0)
 			retract(&ring);
 		for (int i = 0; i < 3 && ring.last >= ring.first; i++)
-			compare(&ring, begin, ring.first + random_below(ring_events(&ring)));
+			compare(&ring, begin, ring.first + random_below64(ring_events(&ring)));
 		check_memory(&ring);
 	}
 	for (uint64_t seq = ring.first; seq <= ring.last; seq++)
@@ -206,7 +177,7 @@ START_TEST(old_events_give_their_memory_back)
 	struct ring ring;
 	uint64_t most = 0;
 
-	random_state = seed;
+	random_state = unit_seed;
 	ring_init(&ring, 10 * CHUNK, 0);
 	while (ring.last < 150000) {
 		append(&ring, 0);
@@ -262,15 +233,6 @@ static Suite *ring_suite(void)
 
 int main(void)
 {
-	const char *given = getenv("IMD_TEST_SEED");
-	SRunner *runner = srunner_create(ring_suite());
-	int failed;
-
-	seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-	printf("IMD_TEST_SEED=%" PRIu64 "\n", seed);
-	fflush(stdout);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	unit_take_seed();
+	return unit_run(ring_suite(), CK_FORK_GETENV);
 }
