@@ -7,7 +7,8 @@
 
 /* How the planner is to see a node; false where the plan will not find it: its start is between two
  * attempts, which end when the graph does. */
-static bool node_view(const struct core *core, const struct node *node, struct plan_node *ret_view)
+static bool node_view(const struct core *core, const struct node *node, uint64_t min_ready_ms,
+	struct plan_node *ret_view)
 {
 	const struct graph *graph = node->graph == GRAPH_NONE ? NULL : core->graphs[node->graph];
 	bool retrying = graph && graph->tasks[node->task].gate == GATE_RETRY;
@@ -20,7 +21,8 @@ static bool node_view(const struct core *core, const struct node *node, struct p
 		health = node->op == OP_START ? PLAN_STARTING : PLAN_STOPPING;
 		break;
 	case NODE_RUNNING:
-		if (node->available)
+		if (node->available ||
+			core->now.mono_ms - node->running_ms >= (int64_t)min_ready_ms)
 			health = PLAN_AVAILABLE;
 		else if (graph)
 			health = PLAN_READYING;
@@ -53,7 +55,8 @@ int group_plan(struct core *core, const struct group *group, const struct spec *
 	for (uint32_t i = 0; i < group->slots_used; i++) {
 		uint32_t ref = group->slots[i].node;
 
-		if (ref != NODE_NONE && node_view(core, node_at(&core->nodes, ref), &nodes[count]))
+		if (ref != NODE_NONE && node_view(core, node_at(&core->nodes, ref),
+						spec->policy.min_ready_ms, &nodes[count]))
 			count++;
 	}
 	graph->id = group->next_graph;
@@ -70,6 +73,19 @@ int group_plan(struct core *core, const struct group *group, const struct spec *
 	*ret_nodes = nodes;
 	*ret_count = count;
 	return 0;
+}
+
+/* A node that runs for as long as the new spec asks is available from now on. */
+static void make_available(struct core *core, const struct plan_node *view)
+{
+	uint32_t ref = node_ref(core, &view->id);
+	const struct node *node = node_at(&core->nodes, ref);
+
+	if (node->available)
+		return;
+	if (node->graph != GRAPH_NONE)
+		timers_cancel(&core->timers, core->graphs[node->graph]->tasks[node->task].timer);
+	node_becomes_available(core, ref);
 }
 
 static void release_node(struct core *core, const struct plan_node *view)
@@ -93,8 +109,12 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 {
 	struct graph *old = group->active;
 
-	group->replan = -1;
 	core->counters.plans++;
+	group->replan = (int)reason; /* so that the old graph does not end before it is superseded */
+	for (size_t i = 0; i < count; i++)
+		if (nodes[i].health == PLAN_AVAILABLE)
+			make_available(core, &nodes[i]);
+	group->replan = -1;
 	if (old) {
 		old->successor = graph->id;
 		graph_stop(core, old, GRAPH_SUPERSEDED);

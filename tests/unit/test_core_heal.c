@@ -353,6 +353,36 @@ START_TEST(min_ready)
 }
 END_TEST
 
+/* What runs for as long as the new spec asks is available for its plan, and not stopped at once. */
+START_TEST(a_spec_that_asks_for_less_min_ready)
+{
+	struct graph *graph;
+
+	story_setup();
+	story.policy.min_ready_ms = 3600 * 1000;
+	update_to(3, 1);
+	graph = last_graph();
+	done(0);
+	done(1);
+	pass_ms(1000);
+	done(2);
+	expect_nodes("r1 r1 r1");
+	story.did[0] = '\0';
+	story.policy.min_ready_ms = 1000;
+	update_to(3, 2);
+	expect_graph(graph, "superseded");
+	ck_assert_uint_eq(last_graph()->min_available, 2);
+	expect_nodes("a1 a1 d1"); /* the third is not available yet, so it goes first */
+	expect_did("stop 2@1");
+	while (last_graph()->state == GRAPH_RUNNING) {
+		all_done();
+		pass_ms(1000);
+	}
+	expect_nodes("a2 a2 a2");
+	story_end();
+}
+END_TEST
+
 START_TEST(a_release_that_does_not_stay_healthy)
 {
 	struct graph *graph;
@@ -446,7 +476,8 @@ int main(void)
 		a_node_that_recovers_is_left_alone, a_node_that_recovers_proves_itself,
 		the_floor_is_checked_again, the_floor_holds_until_the_heal,
 		killing_what_starts_and_what_stops,
-		a_node_that_cannot_be_killed, min_ready, a_release_that_does_not_stay_healthy,
+		a_node_that_cannot_be_killed, min_ready, a_spec_that_asks_for_less_min_ready,
+		a_release_that_does_not_stay_healthy,
 		a_spec_that_worked_is_tried_again, a_released_node,
 	};
 
