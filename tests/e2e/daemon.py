@@ -206,6 +206,33 @@ def the_status_is_told():
 
 
 @case
+def the_status_tells_the_rollout():
+    with Daemon("--mock-fail-version=2", "--mock-delay=0", "--retry-delay=1h",
+                "--retry-max=1h") as imd:
+        imd.client().ok("UPDATE 2 2 group=web")
+        imd.manager.await_line(
+            "STATUS=groups: 2, nodes: .*; web to revision 1: 0 of 3 tasks done")
+
+
+@case
+def standard_descriptors_may_be_closed():
+    path = new_path("sock")
+    process = spawn(["/bin/sh", "-c", f'exec "{IMD}" --socket="{path}" --mock-delay=0 <&- >&- 2>&-'],
+                    env=environment())
+    await_that(lambda: process.poll() is not None or os.path.exists(path), lambda: "the socket")
+    client = None
+    while client is None:
+        expect(process.poll() is None, "it ended")
+        try:
+            client = Client(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            continue
+    equal(client.ok("UPDATE 3 1").end["max-live"], "3", "UPDATE")
+    process.terminate()
+    equal(process.wait(TIMEOUT_S), 0, "exit status")
+
+
+@case
 def the_watchdog_is_served():
     with Daemon(env={"WATCHDOG_USEC": "100000"}) as imd:
         for _ in range(4):
