@@ -285,11 +285,14 @@ int client_status_of(const struct line *line)
 {
 	switch (err_code_parse(line->name)) {
 	case ERR_BAD_ARGUMENT:
+	case ERR_LINE_TOO_LONG:
 		return STATUS_USAGE;
 	case ERR_NOT_FOUND:
 		return STATUS_NOT_FOUND;
 	case ERR_DENIED:
 		return STATUS_DENIED;
+	case ERR_SHUTTING_DOWN:
+		return STATUS_UNREACHABLE;
 	default:
 		return STATUS_FAILED;
 	}

@@ -57,17 +57,21 @@ static size_t name_matches(const struct command *command, char **words, size_t c
 	return count > 1 && strcmp(words[1], command->name + first + 1) == 0 ? 2 : 0;
 }
 
+bool command_begins_with(const struct command *command, const char *word)
+{
+	size_t len = strlen(word);
+
+	return strncmp(command->name, word, len) == 0 && command->name[len] == ' ';
+}
+
 /* Appends "ls, get, kill" for "nodes"; nothing where no command begins so. */
 static void add_second_words(struct buf *buf, const char *first_word)
 {
-	size_t len = strlen(first_word);
-
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		const char *name = commands[i].name;
-
-		if (strncmp(name, first_word, len) != 0 || name[len] != ' ')
+		if (!command_begins_with(&commands[i], first_word))
 			continue;
-		buf_addf(buf, "%s%s", buf->len > 0 ? ", " : "", name + len + 1);
+		buf_addf(buf, "%s%s", buf->len > 0 ? ", " : "",
+			commands[i].name + strlen(first_word) + 1);
 	}
 }
 

@@ -2,6 +2,7 @@
 #ifndef IMD_CTL_COMMAND_H
 #define IMD_CTL_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/buf.h"
@@ -24,6 +25,9 @@ const struct command *command_find(char **words, size_t count, size_t *ret_name_
 
 /* The rows in the order of the help, NULL behind the last. */
 const struct command *command_at(size_t index);
+
+/* Whether the command is one of several that begin with this word: "nodes ls" with "nodes". */
+bool command_begins_with(const struct command *command, const char *word);
 
 /* The set of options that the command takes besides the global ones. */
 unsigned command_options(const struct command *command);

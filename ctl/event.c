@@ -58,17 +58,15 @@ static const char *planned_action(const struct table *plan, const char *task)
 
 /* "task 3 failed, attempt 2: start_node <id>: <error>" */
 static void add_task(struct buf *buf, const struct line *event, const struct table *plan,
-	const char *plan_graph)
+	const char *usual_graph)
 {
 	const char *graph = line_get(event, "graph");
 	const char *task = line_get(event, "task");
 	const char *attempt = line_get(event, "attempt");
-	const char *action = NULL;
+	const char *action = planned_action(plan, task);
 	struct buf made = BUF_INIT;
 
-	if (graph != NULL && plan_graph != NULL && strcmp(graph, plan_graph) == 0)
-		action = planned_action(plan, task);
-	else
+	if (graph == NULL || usual_graph == NULL || strcmp(graph, usual_graph) != 0)
 		add_field(buf, " graph ", graph);
 	add_field(buf, " task ", task);
 	add_coloured(buf, " ", event_verb(event));
@@ -130,25 +128,29 @@ static void add_group(struct buf *buf, const struct ctl *ctl, const struct line 
 		add_field(buf, " group ", line_get(line, "group"));
 }
 
+static void add_time(struct buf *buf, const char *stamp)
+{
+	char time_text[LOCAL_TIME_SIZE];
+
+	if (stamp == NULL || local_time_of_stamp(stamp, time_text) < 0)
+		local_time_now(time_text);
+	buf_add_str(buf, time_text);
+}
+
 void event_print(const struct ctl *ctl, const struct line *event, const struct table *plan,
-	const char *plan_graph)
+	const char *usual_graph)
 {
 	const char *at = line_get(event, "at");
-	char time_text[LOCAL_TIME_SIZE];
 	struct buf line = BUF_INIT;
 
 	if (ctl->json) {
 		json_print(json_of_line(event));
 		return;
 	}
-	if (at == NULL)
-		at = line_get(event, "created");
-	if (at == NULL || local_time_of_stamp(at, time_text) < 0)
-		local_time_now(time_text);
-	buf_add_str(&line, time_text);
+	add_time(&line, at != NULL ? at : line_get(event, "created"));
 	add_group(&line, ctl, event);
 	if (event_is_of(event, "task"))
-		add_task(&line, event, plan, plan_graph);
+		add_task(&line, event, plan, usual_graph);
 	else if (event_is_of(event, "graph"))
 		add_graph(&line, event);
 	else if (event_is_of(event, "node"))
@@ -156,6 +158,19 @@ void event_print(const struct ctl *ctl, const struct line *event, const struct t
 	else
 		add_unknown(&line, event);
 	print_line(&line, event);
+	buf_fini(&line);
+}
+
+void graph_end_print(const struct ctl *ctl, const struct line *graph)
+{
+	struct buf line = BUF_INIT;
+
+	add_time(&line, line_get(graph, "finished"));
+	add_group(&line, ctl, graph);
+	add_field(&line, " graph ", line_get(graph, "id"));
+	add_coloured(&line, " ", line_get(graph, "state"));
+	add_field(&line, " by ", line_get(graph, "successor"));
+	print_line(&line, graph);
 	buf_fini(&line);
 }
 

@@ -6,10 +6,13 @@
 #include "table.h"
 
 /* Prints an event as a line: the local time, and what happened to what. `plan` (may be NULL) is
- * a table of plan_columns that knows more of the tasks of `plan_graph` than their events tell;
- * tasks of other graphs are shown with their graph's id. */
+ * a table of plan_columns that knows more of the tasks of the event's graph than the event tells;
+ * tasks of other graphs than `usual_graph` are shown with their graph's id. */
 void event_print(const struct ctl *ctl, const struct line *event, const struct table *plan,
-	const char *plan_graph);
+	const char *usual_graph);
+
+/* Prints the GRAPH record of a graph that has ended as the event of its end would be. */
+void graph_end_print(const struct ctl *ctl, const struct line *graph);
 
 /* Prints a record as it is when a watch begins: a line without a time. */
 void record_line_print(const struct ctl *ctl, const struct line *record);

@@ -82,6 +82,39 @@ static void print_command(const struct command *command)
 	buf_fini(&usage);
 }
 
+static bool is_first_word(const char *word)
+{
+	for (size_t i = 0; command_at(i) != NULL; i++) {
+		if (command_begins_with(command_at(i), word))
+			return true;
+	}
+	return false;
+}
+
+/* The commands that begin with this word, each with its options. */
+static void print_family(const char *word)
+{
+	unsigned options = 0;
+
+	printf("usage: imctl [OPTION…] %s COMMAND\n\nCommands:\n", word);
+	for (size_t i = 0; command_at(i) != NULL; i++) {
+		const struct command *command = command_at(i);
+		struct buf left = BUF_INIT;
+
+		if (!command_begins_with(command, word))
+			continue;
+		command_add_usage(&left, command);
+		print_row(&left, 24, command_help(command));
+		options |= command_options(command);
+		buf_fini(&left);
+	}
+	if (options != 0)
+		printf("\nOptions of these commands:\n");
+	print_options(options);
+	printf("\nOptions of every command:\n");
+	print_options(CTL_GLOBAL_OPTIONS);
+}
+
 static json_t *json_of_options(unsigned options)
 {
 	json_t *array = json_array();
@@ -110,12 +143,15 @@ static json_t *json_of_command(const struct command *command)
 	return object;
 }
 
-static json_t *json_of_overview(void)
+/* Of all the commands, or of those that begin with a word. */
+static json_t *json_of_overview(const char *word)
 {
 	json_t *commands = json_array();
 
-	for (size_t i = 0; command_at(i) != NULL; i++)
-		json_array_append_new(commands, json_of_command(command_at(i)));
+	for (size_t i = 0; command_at(i) != NULL; i++) {
+		if (word == NULL || command_begins_with(command_at(i), word))
+			json_array_append_new(commands, json_of_command(command_at(i)));
+	}
 	return json_pack("{s:s, s:o, s:o}", "usage", program_usage, "commands", commands, "options",
 		json_of_options(CTL_GLOBAL_OPTIONS));
 }
@@ -123,17 +159,22 @@ static json_t *json_of_overview(void)
 int help_print(struct ctl *ctl)
 {
 	const struct command *command = NULL;
+	const char *family = NULL;
 	size_t name_words = 0;
 
-	if (ctl->arg_count > 0) {
+	if (ctl->arg_count == 1 && is_first_word(ctl->args[0])) {
+		family = ctl->args[0];
+	} else if (ctl->arg_count > 0) {
 		command = command_find(ctl->args, ctl->arg_count, &name_words);
 		if (command == NULL)
 			return STATUS_USAGE;
 	}
 	if (ctl->json)
-		json_print(command != NULL ? json_of_command(command) : json_of_overview());
+		json_print(command != NULL ? json_of_command(command) : json_of_overview(family));
 	else if (command != NULL)
 		print_command(command);
+	else if (family != NULL)
+		print_family(family);
 	else
 		print_overview();
 	return STATUS_OK;

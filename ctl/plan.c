@@ -57,6 +57,7 @@ void plan_add(void *arg, const struct line *record)
 		return;
 	take_text(record, "id", &plan->id);
 	take_number(record, "revision", &plan->revision);
+	take_number(record, "tasks", &plan->task_count);
 	if (plan->ctl->json && plan->graph == NULL)
 		plan->graph = json_of_keys(record);
 }

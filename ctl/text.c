@@ -9,6 +9,10 @@
 
 #include "proto/stamp.h"
 
+#include "out.h"
+
+/* What was printed before stands before the message, also where both go into one file. Where
+ * stdout has failed already, trying again might wait once more for a reader that stands still. */
 void say(const char *format, ...)
 {
 	struct buf line = BUF_INIT;
@@ -24,6 +28,8 @@ void say(const char *format, ...)
 	buf_add_str(&line, "imctl: ");
 	text_add_safe(&line, text);
 	buf_add_char(&line, '\n');
+	if (!ferror(stdout))
+		out_flush();
 	fwrite(line.data, 1, line.len, stderr);
 	buf_fini(&line);
 	free(text);
@@ -147,8 +153,10 @@ bool colour_wanted(void)
 
 	if (wanted < 0) {
 		const char *no_color = getenv("NO_COLOR");
+		const char *term = getenv("TERM");
 
-		wanted = (no_color == NULL || no_color[0] == '\0') && isatty(STDOUT_FILENO);
+		wanted = (no_color == NULL || no_color[0] == '\0') && term != NULL &&
+			term[0] != '\0' && strcmp(term, "dumb") != 0 && isatty(STDOUT_FILENO);
 	}
 	return wanted;
 }

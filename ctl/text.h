@@ -8,7 +8,8 @@
 
 #include "proto/buf.h"
 
-/* Prints "imctl: …" as one line on stderr; control characters are shown as \xHH. */
+/* Flushes stdout and prints "imctl: …" as one line on stderr; control characters are shown as
+ * \xHH. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The length of the UTF-8 character that text (NUL-terminated) begins with; 0 where it is none. */
@@ -30,7 +31,8 @@ void local_time_now(char *ret_text);
 /* The escape sequence that colours a state ("succeeded"), NULL for one without a colour. */
 const char *state_colour(const char *state);
 #define COLOUR_END "\033[0m"
-/* Whether stdout is to be coloured: it is a terminal, and NO_COLOR is not set. */
+/* Whether stdout is to be coloured: it is a terminal, TERM is set and not
+ * "dumb", and NO_COLOR is not set. */
 bool colour_wanted(void);
 
 #endif

@@ -62,7 +62,8 @@ static int begin_anew(struct watch *watch)
 {
 	int status;
 
-	say("events behind %" PRIu64 " are lost; watching anew", watch->seq);
+	if (!watch->silent)
+		say("events behind %" PRIu64 " are lost; watching anew", watch->seq);
 	status = watch_begin(watch);
 	if (status == STATUS_OK && watch->lost != NULL)
 		status = watch->lost(watch->handler.arg);
@@ -80,7 +81,8 @@ static int resume(struct watch *watch, const struct line *lagged)
 	if (watch->lagged_at == watch->seq)
 		return client_refused(lagged);
 	watch->lagged_at = watch->seq;
-	say("lagged behind; going on behind event %" PRIu64, watch->seq);
+	if (!watch->silent)
+		say("lagged behind; going on behind event %" PRIu64, watch->seq);
 	client_close(client);
 	status = client_open(client);
 	if (status == STATUS_OK)

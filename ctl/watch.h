@@ -12,6 +12,7 @@ struct watch {
 	const char *graph;  /* its argument, or NULL */
 	const char *group;  /* NULL: not said */
 	bool initial;       /* whether the records as of now are wanted */
+	bool silent;        /* that it fell behind is not said */
 	uint64_t seq;       /* of the last event that was seen */
 	uint64_t lagged_at; /* seq at the last time that imctl fell behind */
 	int status;         /* WATCH_GOES_ON, or the exit status: set by the functions to end it */

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
@@ -44,6 +46,7 @@ struct imd {
 	struct event *watchdog;        /* NULL: nobody wants to hear */
 	struct event *ends[END_SIGNAL_COUNT];
 	int64_t deadline_ms;           /* monotonic; INT64_MAX: none */
+	struct sockaddr_un handed_in;  /* where the socket that was handed over is */
 	bool in_turn;
 	bool storage_failed;
 	bool tells_status;
@@ -375,6 +378,17 @@ static void imd_fini(struct imd *imd)
 	libevent_global_shutdown();
 }
 
+/* Where clients find a socket that was handed over: the path of the options is not it. */
+static const char *path_of_socket(struct imd *imd, int fd)
+{
+	socklen_t len = sizeof imd->handed_in - 1; /* the rest stays a NUL */
+
+	if (getsockname(fd, (struct sockaddr *)&imd->handed_in, &len) < 0 ||
+		imd->handed_in.sun_path[0] == '\0')
+		return "(handed over)";
+	return imd->handed_in.sun_path;
+}
+
 static int server_set_up(struct imd *imd, struct config *config, struct error *error)
 {
 	struct server_config server = {
@@ -387,6 +401,8 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 
 	if (notify_listen_fd(&server.listen_fd, error) < 0)
 		return -1;
+	if (server.listen_fd >= 0)
+		server.path = config->socket = path_of_socket(imd, server.listen_fd);
 	limit_clients(config);
 	server.max_clients = config->max_clients;
 	imd->server = server_new(imd->base, &server, error);

@@ -44,6 +44,8 @@ static int check_node(const struct core *core, const struct group *group, uint32
 	CHECK(node->group == group->index && node->slot == slot);
 	CHECK(node_ref(core, &node->id) == group->slots[slot].node);
 	CHECK(!node->available || node->state == NODE_RUNNING);
+	CHECK((node->ready_timer != TIMER_NONE) ==
+		(node->state == NODE_RUNNING && !node->available));
 	CHECK(node->op == OP_NONE || node->state == NODE_STARTING ||
 		node->state == NODE_SHUTTING_DOWN);
 	CHECK((node->op != OP_START && node->op != OP_CANCEL) || node->state == NODE_STARTING);

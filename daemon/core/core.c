@@ -67,7 +67,6 @@ void core_fini(struct core *core)
 static void fire(struct core *core, const struct timer *timer)
 {
 	struct group *group;
-	struct node *node;
 
 	switch (timer->kind) {
 	case TIMER_TASK:
@@ -79,11 +78,9 @@ static void fire(struct core *core, const struct timer *timer)
 		if (heal_needed(group))
 			group_replan_due(core, group, REASON_HEAL);
 		break;
-	case TIMER_READY: /* the node may be another one by now: what holds for it decides */
-		node = node_at(&core->nodes, timer->a);
-		if (node->used && node->state == NODE_RUNNING && node->graph == GRAPH_NONE &&
-			!node->available)
-			node_watch_ready(core, timer->a);
+	case TIMER_READY:
+		node_at(&core->nodes, timer->a)->ready_timer = TIMER_NONE;
+		node_watch_ready(core, timer->a);
 		break;
 	default:
 		assert(false);

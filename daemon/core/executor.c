@@ -214,14 +214,6 @@ bool task_retry(struct core *core, struct graph *graph, uint32_t task, const cha
 	return true;
 }
 
-void task_wait_ready(struct core *core, uint32_t ref, uint64_t min_ready_ms)
-{
-	struct node *node = node_at(&core->nodes, ref);
-
-	task_sleep(core, core->graphs[node->graph], node->task, GATE_MIN_READY,
-		core->now.mono_ms + (int64_t)min_ready_ms);
-}
-
 static void task_again(struct core *core, struct graph *graph, uint32_t task)
 {
 	struct task *t = &graph->tasks[task];
@@ -250,9 +242,6 @@ void task_timer(struct core *core, struct graph *graph, uint32_t task)
 		break;
 	case GATE_RETRY:
 		task_again(core, graph, task);
-		break;
-	case GATE_MIN_READY:
-		node_becomes_available(core, node_ref(core, &t->node));
 		break;
 	default:
 		assert(false);

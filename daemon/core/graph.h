@@ -47,7 +47,7 @@ struct task {
 	union {               /* by gate: */
 		uint32_t pending; /* GATE_PREREQS: how many have not succeeded */
 		uint32_t next;    /* GATE_READY, GATE_FLOOR: the next in the queue */
-		uint32_t timer;   /* GATE_BACKOFF, GATE_RETRY, GATE_MIN_READY: a handle of core->timers */
+		uint32_t timer;   /* GATE_BACKOFF, GATE_RETRY: a handle of core->timers */
 	};
 	uint8_t action;       /* enum task_action */
 	uint8_t description;  /* enum task_description */

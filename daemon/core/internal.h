@@ -9,7 +9,7 @@
 enum {
 	TIMER_TASK,  /* a: graph, b: task; what for tells its gate */
 	TIMER_HEAL,  /* a: group: plan again */
-	TIMER_READY, /* a: node: it may have become available */
+	TIMER_READY, /* a: node: it may have become available; node->ready_timer */
 };
 
 static inline struct group *graph_group(const struct core *core, const struct graph *graph)
@@ -47,6 +47,9 @@ uint32_t node_create(struct core *core, struct group *group, const struct task *
 	uint64_t revision);
 void node_set_state(struct core *core, uint32_t ref, enum node_state state, const char *error);
 void node_set_available(struct core *core, uint32_t ref, bool available);
+/* When a running node that is not available will be. Every such node is armed. */
+void node_arm_ready(struct core *core, uint32_t ref, int64_t ready_ms);
+void node_disarm_ready(struct core *core, struct node *node);
 /* The node ends in this state, and its slot is free; what waits for it is then told (below), and
  * last it is buried among the ended ones that are kept: its place may be given away by that. */
 void node_close(struct core *core, uint32_t ref, enum node_state state, const char *error);
@@ -67,7 +70,6 @@ void task_end(struct core *core, struct graph *graph, uint32_t task, enum task_s
 /* An attempt of the node's task failed: another one follows (true), or not. */
 bool task_retry(struct core *core, struct graph *graph, uint32_t task, const char *error);
 void task_timer(struct core *core, struct graph *graph, uint32_t task);
-void task_wait_ready(struct core *core, uint32_t node, uint64_t min_ready_ms);
 
 /* outcome.c: what the driver tells. */
 int step_done(struct core *core, struct core_event *event, struct error *error);
@@ -80,7 +82,7 @@ void node_task_end(struct core *core, uint32_t node, enum task_state state, cons
  * group is planned anew. */
 void node_settled(struct core *core, uint32_t node, bool as_planned);
 void node_becomes_available(struct core *core, uint32_t node);
-/* The node runs, but has no task that waits for it to be available: it is, or a timer will tell. */
+/* The node runs: it is available, or a timer will tell, by the min-ready of the group's spec. */
 void node_watch_ready(struct core *core, uint32_t node);
 /* The node's end, and that of the tasks that are about it. */
 struct node_outcome {

@@ -47,6 +47,7 @@ uint32_t node_create(struct core *core, struct group *group, const struct task *
 	node->slot = task->slot;
 	node->graph = GRAPH_NONE;
 	node->task = node->settle = TASK_NONE;
+	node->ready_timer = TIMER_NONE;
 	node->created_us = core->now.wall_us;
 	node->state = NODE_STARTING;
 	node->used = true;
@@ -76,6 +77,22 @@ void node_set_available(struct core *core, uint32_t ref, bool available)
 	change_node(core, ref);
 }
 
+void node_arm_ready(struct core *core, uint32_t ref, int64_t ready_ms)
+{
+	struct node *node = node_at(&core->nodes, ref);
+
+	node_disarm_ready(core, node);
+	node->ready_timer = timers_add(&core->timers, (struct timer){.kind = TIMER_READY, .a = ref,
+		.deadline_ms = ready_ms});
+}
+
+void node_disarm_ready(struct core *core, struct node *node)
+{
+	if (node->ready_timer != TIMER_NONE)
+		timers_cancel(&core->timers, node->ready_timer);
+	node->ready_timer = TIMER_NONE;
+}
+
 static void node_move(struct core *core, uint32_t ref, enum node_state state, const char *error)
 {
 	struct node *node = node_at(&core->nodes, ref);
@@ -84,6 +101,7 @@ static void node_move(struct core *core, uint32_t ref, enum node_state state, co
 	assert(successors[node->state][state]);
 	if (state != NODE_RUNNING)
 		node_set_available(core, ref, false);
+	node_disarm_ready(core, node);
 	group->states[node->state]--;
 	node->state = (uint8_t)state;
 	set_error(&node->error, error);

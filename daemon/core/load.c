@@ -108,6 +108,7 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 	node->changed = node->available = node->inspecting = false;
 	node->graph = GRAPH_NONE;
 	node->task = node->settle = TASK_NONE;
+	node->ready_timer = TIMER_NONE;
 	id_index_add(&core->node_ids, &node->id, ref);
 	if (!node_live(node)) {
 		group_keep_ended(group, ref, UINT32_MAX - 1);
@@ -144,9 +145,9 @@ static int load_running_task(struct core *core, struct graph *graph, uint32_t nu
 	if (node->op != OP_NONE)
 		return 0;
 	task->gate = node->state == NODE_RUNNING ? GATE_MIN_READY : GATE_RETRY;
-	task->timer = timers_add(&core->timers, (struct timer){.kind = TIMER_TASK,
-		.a = graph->index, .b = number, .deadline_ms = core->now.mono_ms +
-			(task->gate == GATE_RETRY ? 0 : (int64_t)group->spec.policy.min_ready_ms)});
+	if (task->gate == GATE_RETRY) /* at once: how long it has waited is not known */
+		task->timer = timers_add(&core->timers, (struct timer){.kind = TIMER_TASK,
+			.a = graph->index, .b = number, .deadline_ms = core->now.mono_ms});
 	return 0;
 }
 
@@ -203,6 +204,18 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 	return 0;
 }
 
+/* How long it has run is not known. It counts as available, unless a task waits for it to be. */
+static void load_running_node(struct core *core, uint32_t ref)
+{
+	const struct node *node = node_at(&core->nodes, ref);
+	uint64_t min_ready_ms = core->groups[node->group]->spec.policy.min_ready_ms;
+
+	if (node->settle == TASK_NONE && node->graph == GRAPH_NONE)
+		node_set_available(core, ref, true);
+	else
+		node_arm_ready(core, ref, core->now.mono_ms + (int64_t)min_ready_ms);
+}
+
 static int load_nodes(struct core *core, struct group *group, struct error *error)
 {
 	for (uint32_t i = 0; i < group->slots_used; i++) {
@@ -215,8 +228,8 @@ static int load_nodes(struct core *core, struct group *group, struct error *erro
 			return contradiction(error, "a node is in flight without a task",
 				group->name);
 		node->running_ms = core->now.mono_ms;
-		if (node->state == NODE_RUNNING && node->graph == GRAPH_NONE)
-			node_set_available(core, ref, true);
+		if (node->state == NODE_RUNNING)
+			load_running_node(core, ref);
 		if (node->op != OP_NONE || node->state == NODE_RUNNING ||
 			node->state == NODE_UNHEALTHY)
 			action_add(core, DO_INSPECT, ref);

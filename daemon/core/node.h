@@ -40,6 +40,7 @@ struct node {
 	uint32_t graph;        /* of its task in flight, GRAPH_NONE: no task */
 	uint32_t task;
 	uint32_t settle;       /* the Settle task that waits for it in the group's active graph, or TASK_NONE */
+	uint32_t ready_timer;  /* a handle of core->timers: it runs, and is available when this is due */
 	uint8_t state;         /* enum node_state */
 	uint8_t op;            /* enum node_op */
 	bool available;        /* running for at least min-ready */

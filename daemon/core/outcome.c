@@ -51,8 +51,17 @@ static struct graph *node_graph(const struct core *core, const struct node *node
 	return node->graph == GRAPH_NONE ? NULL : core->graphs[node->graph];
 }
 
+static int64_t node_ready_ms(const struct core *core, const struct node *node)
+{
+	return node->running_ms + (int64_t)core->groups[node->group]->spec.policy.min_ready_ms;
+}
+
 void node_becomes_available(struct core *core, uint32_t ref)
 {
+	struct node *node = node_at(&core->nodes, ref);
+
+	assert(node->state == NODE_RUNNING && node_ready_ms(core, node) <= core->now.mono_ms);
+	node_disarm_ready(core, node);
 	node_set_available(core, ref, true);
 	node_task_end(core, ref, TASK_SUCCEEDED, NULL);
 	node_settled(core, ref, true);
@@ -61,20 +70,18 @@ void node_becomes_available(struct core *core, uint32_t ref)
 static void start_succeeded(struct core *core, uint32_t ref)
 {
 	struct node *node = node_at(&core->nodes, ref);
-	uint64_t min_ready_ms = core->groups[node->group]->spec.policy.min_ready_ms;
 	bool wanted = node->op == OP_START;
 
 	node->op = OP_NONE;
 	node_set_state(core, ref, NODE_RUNNING, NULL);
 	if (!wanted) { /* it was to be cancelled, but was quicker */
-		node_set_available(core, ref, true);
-		node_task_end(core, ref, TASK_SUCCEEDED, NULL);
 		node_settled(core, ref, false);
-	} else if (min_ready_ms > 0) {
-		task_wait_ready(core, ref, min_ready_ms);
+		node_task_end(core, ref, TASK_SUCCEEDED, NULL);
 	} else {
-		node_becomes_available(core, ref);
+		node_graph(core, node)->tasks[node->task].gate = GATE_MIN_READY;
+		change_task(core, node_graph(core, node), node->task);
 	}
+	node_watch_ready(core, ref);
 }
 
 static void start_failed(struct core *core, uint32_t ref, const char *text)
@@ -169,11 +176,8 @@ int step_done(struct core *core, struct core_event *event, struct error *error)
 /* A node that runs, but whose start task still waits for min-ready, has not proven itself. */
 static void drop_min_ready(struct core *core, uint32_t ref, const char *text)
 {
-	struct node *node = node_at(&core->nodes, ref);
-	struct graph *graph = node_graph(core, node);
 	char why[LIMIT_ERROR_TEXT];
 
-	timers_cancel(&core->timers, graph->tasks[node->task].timer);
 	snprintf(why, sizeof why, "not available after min-ready: %s", text ? text : "it ended");
 	node_settled(core, ref, false);
 	node_task_end(core, ref, TASK_FAILED, why);
@@ -181,15 +185,12 @@ static void drop_min_ready(struct core *core, uint32_t ref, const char *text)
 
 void node_watch_ready(struct core *core, uint32_t ref)
 {
-	const struct node *node = node_at(&core->nodes, ref);
-	int64_t ready_ms = node->running_ms +
-		(int64_t)core->groups[node->group]->spec.policy.min_ready_ms;
+	int64_t ready_ms = node_ready_ms(core, node_at(&core->nodes, ref));
 
 	if (ready_ms <= core->now.mono_ms)
-		node_set_available(core, ref, true);
+		node_becomes_available(core, ref);
 	else
-		timers_add(&core->timers, (struct timer){.kind = TIMER_READY, .a = ref,
-			.deadline_ms = ready_ms});
+		node_arm_ready(core, ref, ready_ms);
 }
 
 static void node_recovered(struct core *core, uint32_t ref)
@@ -213,10 +214,12 @@ int step_health(struct core *core, struct core_event *event, struct error *error
 		node_recovered(core, ref);
 	} else if (!event->healthy && node->state == NODE_RUNNING) {
 		node_set_state(core, ref, NODE_UNHEALTHY, event->text);
-		if (node->graph != GRAPH_NONE)
+		if (node->graph != GRAPH_NONE) {
 			drop_min_ready(core, ref, event->text);
-		else
+		} else {
+			node_settled(core, ref, false);
 			heal_unhealthy(core, ref);
+		}
 	}
 	return 0;
 }
@@ -241,6 +244,8 @@ int step_exited(struct core *core, struct core_event *event, struct error *error
 	node_close(core, ref, NODE_FAILED, text);
 	if (node->graph != GRAPH_NONE)
 		drop_min_ready(core, ref, text);
+	else
+		node_settled(core, ref, false);
 	node_bury(core, ref);
 	return 0;
 }

@@ -246,10 +246,10 @@ void plan_add_shrink(struct planner *p)
 	p->barrier = task_add(p, ACTION_DO_NOTHING, DESCRIPTION_KILL_SOME);
 	for (uint32_t i = 0; i < broken; i++)
 		task_wait(p, first + i);
-	for (uint32_t i = 0; i < healthy; i++)
-		task_wait(p, first_healthy + i);
 	if (proof_tail != proof)
 		task_wait(p, proof_tail);
+	for (uint32_t i = 0; i < healthy; i++)
+		task_wait(p, first_healthy + i);
 }
 
 /* The prerequisites of the first task of a lane. */

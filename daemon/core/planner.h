@@ -14,7 +14,7 @@
 /* How a live node stands with regard to a plan. */
 enum plan_health {
 	PLAN_AVAILABLE, /* running, for at least min-ready */
-	PLAN_READYING,  /* running, its start task waits for min-ready to pass */
+	PLAN_READYING,  /* running, and min-ready has yet to pass */
 	PLAN_STARTING,  /* its start is in flight */
 	PLAN_BROKEN,    /* unhealthy, and nothing in flight */
 	PLAN_STOPPING,  /* it is being stopped or killed */

@@ -24,7 +24,7 @@ static bool node_view(const struct core *core, const struct node *node, uint64_t
 		if (node->available ||
 			core->now.mono_ms - node->running_ms >= (int64_t)min_ready_ms)
 			health = PLAN_AVAILABLE;
-		else if (graph)
+		else
 			health = PLAN_READYING;
 		break;
 	case NODE_SHUTTING_DOWN:
@@ -81,11 +81,8 @@ static void make_available(struct core *core, const struct plan_node *view)
 	uint32_t ref = node_ref(core, &view->id);
 	const struct node *node = node_at(&core->nodes, ref);
 
-	if (node->available)
-		return;
-	if (node->graph != GRAPH_NONE)
-		timers_cancel(&core->timers, core->graphs[node->graph]->tasks[node->task].timer);
-	node_becomes_available(core, ref);
+	if (!node->available)
+		node_becomes_available(core, ref);
 }
 
 static void release_node(struct core *core, const struct plan_node *view)
@@ -97,10 +94,8 @@ static void release_node(struct core *core, const struct plan_node *view)
 		node->op = OP_CANCEL;
 		change_node(core, ref);
 		action_add(core, DO_CANCEL, ref);
-	} else {
-		timers_cancel(&core->timers, core->graphs[node->graph]->tasks[node->task].timer);
+	} else { /* it becomes available all the same, for it may not be stopped after all */
 		node_task_end(core, ref, TASK_CANCELLED, NULL);
-		node_watch_ready(core, ref); /* it may not be stopped after all */
 	}
 }
 
@@ -114,6 +109,8 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 	for (size_t i = 0; i < count; i++)
 		if (nodes[i].health == PLAN_AVAILABLE)
 			make_available(core, &nodes[i]);
+		else if (nodes[i].health == PLAN_READYING)
+			node_watch_ready(core, node_ref(core, &nodes[i].id));
 	group->replan = -1;
 	if (old) {
 		old->successor = graph->id;

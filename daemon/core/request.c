@@ -53,6 +53,8 @@ static void keep_spec(struct core *core, struct group *group, struct spec *spec,
 int step_update(struct core *core, struct core_event *event, struct error *error)
 {
 	struct group *group = core_group_find(core, event->update.group);
+	struct group nothing = {.index = GROUP_NONE, .next_graph = core->next_graph};
+	const struct group *planned = group ? group : &nothing;
 	struct plan_node *nodes;
 	struct graph *graph;
 	struct spec spec;
@@ -60,11 +62,13 @@ int step_update(struct core *core, struct core_event *event, struct error *error
 
 	if (check_update(core, group, event, error) < 0)
 		return -1;
-	if (!group)
-		group = core_group_create(core, event->update.group);
-	spec = new_spec(core, group, event);
-	if (group_plan(core, group, &spec, &graph, &nodes, &count, error) < 0)
+	spec = new_spec(core, planned, event);
+	if (group_plan(core, planned, &spec, &graph, &nodes, &count, error) < 0)
 		return -1;
+	if (!group) { /* only now, so that nothing is left of what could not be planned */
+		group = core_group_create(core, event->update.group);
+		graph->group = group->index;
+	}
 	keep_spec(core, group, &spec, event->update.note);
 	heal_forget(core, group);
 	group_adopt(core, group, graph, nodes, count, REASON_UPDATE);
@@ -120,10 +124,9 @@ static void kill_task(struct core *core, uint32_t ref, const char *why)
 	if (node->graph == GRAPH_NONE)
 		return;
 	task = &core->graphs[node->graph]->tasks[node->task];
-	if (task->gate == GATE_RETRY || task->gate == GATE_MIN_READY) {
+	if (task->gate == GATE_RETRY)
 		timers_cancel(&core->timers, task->timer);
-		task->gate = GATE_NONE;
-	}
+	task->gate = GATE_NONE;
 	if (task->action == ACTION_START_NODE)
 		node_task_end(core, ref, TASK_CANCELLED, why);
 }

@@ -5,6 +5,8 @@
 
 #include "proto/mem.h"
 
+enum { KEPT_MAX = 64 * 1024 };
+
 void update_init(struct update *update, void (*notice)(void *, const struct notice *), void *arg)
 {
 	*update = (struct update){.notice = notice, .arg = arg};
@@ -19,6 +21,12 @@ void update_fini(struct update *update)
 
 void update_clear(struct update *update)
 {
+	/* What a large supersession took is not kept for ever. */
+	if (update->change_capacity > KEPT_MAX) {
+		free(update->changes);
+		update->changes = NULL;
+		update->change_capacity = 0;
+	}
 	update->change_count = 0;
 	update->action_count = 0;
 }
@@ -34,6 +42,9 @@ void update_add_change(struct update *update, const struct change *change)
 		update->change_capacity = grown(update->change_capacity);
 		update->changes = mem_realloc(update->changes, update->change_capacity,
 			sizeof *update->changes);
+		mem_prefault(update->changes + update->change_count,
+			(update->change_capacity - update->change_count) *
+				sizeof *update->changes);
 	}
 	update->changes[update->change_count++] = *change;
 }

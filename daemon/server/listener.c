@@ -188,6 +188,15 @@ static int handed_in_check(int fd, struct error *error)
 	return 0;
 }
 
+/* Not where somebody has removed the lock's file: the path may be another daemon's by now. */
+static bool lock_held(const struct listener *listener)
+{
+	char lock[sizeof ((struct sockaddr_un *)NULL)->sun_path + sizeof ".lock"];
+
+	lock_path(listener->path, lock, sizeof lock);
+	return lock_is_at(listener->lock_fd, lock);
+}
+
 static void lock_release(struct listener *listener, const char *path)
 {
 	char lock[sizeof ((struct sockaddr_un *)NULL)->sun_path + sizeof ".lock"];
@@ -195,7 +204,8 @@ static void lock_release(struct listener *listener, const char *path)
 	if (listener->lock_fd < 0)
 		return;
 	lock_path(path, lock, sizeof lock);
-	unlink(lock);
+	if (lock_is_at(listener->lock_fd, lock))
+		unlink(lock);
 	close(listener->lock_fd);
 	listener->lock_fd = -1;
 }
@@ -321,7 +331,7 @@ void listener_fini(struct listener *listener)
 		event_free(listener->event);
 	if (listener->again != NULL)
 		event_free(listener->again);
-	if (listener->path != NULL)
+	if (listener->path != NULL && lock_held(listener))
 		unlink(listener->path);
 	if (listener->fd >= 0)
 		close(listener->fd);

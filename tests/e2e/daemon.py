@@ -249,7 +249,8 @@ def hand_over(listener, path, *options):
 
     script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
     return Daemon(path=path, preexec_fn=place, pass_fds=(3, listener.fileno()),
-                  arguments=["/bin/sh", "-c", script, "sh", IMD, f"--socket={path}", *options])
+                  arguments=["/bin/sh", "-c", script, "sh", IMD, f"--socket={path}.not-this",
+                             *options])
 
 
 @case
@@ -265,7 +266,8 @@ def a_socket_is_handed_over():
     early = Client(path)
     early.send("SPEC\n")
     identity = os.stat(path).st_ino
-    with hand_over(listener, path, "--mock-delay=0"):
+    with hand_over(listener, path, "--mock-delay=0") as imd:
+        matches(rf"ready .*socket={re.escape(path)} ", imd.log(), "what the log says of the socket")
         equal(len(early.reply().records), 1, "who was there before the daemon")
         Client(path).ok("UPDATE 1 1")
     equal(os.stat(path).st_ino, identity, "the socket file, which is not the daemon's to remove")

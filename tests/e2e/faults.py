@@ -362,6 +362,18 @@ def a_stale_socket_is_replaced():
 
 
 @case
+def what_has_become_of_another_is_left_alone():
+    path = new_path("taken")
+    with Daemon(path=path) as first:
+        first.client().ok("PING")
+        os.unlink(path)
+        os.unlink(path + ".lock")
+        with Daemon(path=path) as second:
+            first.stop()
+            second.client().ok("PING")
+
+
+@case
 def a_killed_daemon_is_replaced():
     path = new_path("killed")
     first = Daemon(path=path)

@@ -105,7 +105,7 @@ def run_on_terminal(arguments, columns=80, **env):
     """What a program writes to a terminal, and its exit status."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower,
-                               env=environment(TERM="xterm", COLUMNS=str(columns), **env),
+                               env=environment(**{"TERM": "xterm", "COLUMNS": str(columns), **env}),
                                start_new_session=True)
     os.close(follower)
     output = b""
@@ -168,17 +168,24 @@ class FakeDaemon:
 
     def accept(self):
         number = 0
+        servants = []
         while True:
             try:
                 sock, _ = self.listener.accept()
             except OSError:
-                return
+                break
             number += 1
-            connection = Connection(sock)
-            try:
-                self.serve(self, connection, number)
-            finally:
-                connection.close()
+            servants.append(threading.Thread(target=self.attend, args=(Connection(sock), number),
+                                             daemon=True))
+            servants[-1].start()
+        for servant in servants:
+            servant.join(TIMEOUT)
+
+    def attend(self, connection, number):
+        try:
+            self.serve(self, connection, number)
+        finally:
+            connection.close()
 
     def next_request(self, connection):
         request = connection.request()
@@ -207,6 +214,55 @@ def answers(*replies):
         while daemon.next_request(connection):
             pass
     return serve
+
+
+# What these daemons tell of: a graph of two nodes and a barrier.
+
+NODE_A = "11111111-1111-4111-8111-111111111111"
+NODE_B = "22222222-2222-4222-8222-222222222222"
+GRAPH = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+OTHER = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
+STAMP = "2019-03-11T18:05:45.000001Z"
+LOCAL = "2019/03/11 18:05:45"
+
+GRAPH_LINE = f"GRAPH id={GRAPH} group=default revision=1 state=running tasks=3 waiting=1 running=2 " \
+    f"succeeded=0 failed=0 cancelled=0 reason=update created={STAMP} started={STAMP}\n"
+TASK_LINES = \
+    f"TASK graph={GRAPH} id=0 action=start_node node={NODE_A} slot=0 version=7 state=running " \
+    f"attempt=1 started={STAMP}\n" \
+    f"TASK graph={GRAPH} id=1 action=start_node node={NODE_B} slot=1 version=7 state=running " \
+    f"attempt=1 started={STAMP}\n" \
+    f"TASK graph={GRAPH} id=2 action=do_nothing description=StartNodes prereqs=0,1 state=waiting " \
+    "waits=prereqs\n"
+GRAPH_OK = f"OK graph={GRAPH} revision=1 tasks=3 min-available=0 max-live=2\n"
+PLAN_REPLY = GRAPH_LINE + TASK_LINES + GRAPH_OK
+NODE_LINES = \
+    f"NODE id={NODE_A} group=default slot=0 version=7 state=running revision=1 created={STAMP} " \
+    f"started={STAMP}\n" \
+    f"NODE id={NODE_B} group=default slot=10 version=7 state=failed revision=1 created={STAMP} " \
+    "marked=yes error=\"it broke\"\n"
+
+
+def event(seq, kind, keys, graph=GRAPH):
+    return f"EVENT {seq} {kind} graph={graph} {keys} group=default at={STAMP}\n"
+
+
+def task_event(seq, kind, task, graph=GRAPH, more=""):
+    return event(seq, f"task-{kind}", f"task={task} action=start_node node={NODE_A} {more}", graph)
+
+
+EVENTS = event(11, "graph-started", "revision=1 tasks=3 reason=update state=running") + \
+    "".join(task_event(12 + task, "started", task) for task in range(2)) + \
+    "".join(task_event(14 + task, "succeeded", task) for task in range(2)) + \
+    event(16, "task-started", "task=2 action=do_nothing state=running") + \
+    event(17, "task-succeeded", "task=2 action=do_nothing state=succeeded")
+SUCCEEDED = event(18, "graph-succeeded", "state=succeeded")
+
+
+def ask(replies, *args):
+    """Runs imctl against these replies: what it did, and the requests that it made."""
+    with FakeDaemon(answers(*replies)) as daemon:
+        return Client(daemon.path).run(*args), daemon.requests
 
 
 class Daemon:

@@ -13,58 +13,14 @@ import tempfile
 
 sys.dont_write_bytecode = True  # the tests may run from a source tree that is not theirs
 
-from imctl_lib import (IMCTL, TIME, Client, FakeDaemon, Results, answers, environment, finish, need,
-                       read_until, run_on_terminal)
+from imctl_lib import (EVENTS, GRAPH, GRAPH_LINE, IMCTL, LOCAL, NODE_A, NODE_B, NODE_LINES, OTHER,
+                       PLAN_REPLY, STAMP, SUCCEEDED, TASK_LINES, Client, FakeDaemon, Results, answers,
+                       ask, environment, event, finish, need, read_until, run_on_terminal)
 
-NODE_A = "11111111-1111-4111-8111-111111111111"
-NODE_B = "22222222-2222-4222-8222-222222222222"
-GRAPH = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
-OTHER = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
-STAMP = "2019-03-11T18:05:45.000001Z"
-LOCAL = "2019/03/11 18:05:45"
-
-GRAPH_LINE = f"GRAPH id={GRAPH} group=default revision=1 state=running tasks=3 waiting=1 running=2 " \
-    f"succeeded=0 failed=0 cancelled=0 reason=update created={STAMP} started={STAMP}\n"
-TASK_LINES = \
-    f"TASK graph={GRAPH} id=0 action=start_node node={NODE_A} slot=0 version=7 state=running " \
-    f"attempt=1 started={STAMP}\n" \
-    f"TASK graph={GRAPH} id=1 action=start_node node={NODE_B} slot=1 version=7 state=running " \
-    f"attempt=1 started={STAMP}\n" \
-    f"TASK graph={GRAPH} id=2 action=do_nothing description=StartNodes prereqs=0,1 state=waiting " \
-    "waits=prereqs\n"
-GRAPH_OK = f"OK graph={GRAPH} revision=1 tasks=3 min-available=0 max-live=2\n"
-PLAN_REPLY = GRAPH_LINE + TASK_LINES + GRAPH_OK
-NODE_LINES = \
-    f"NODE id={NODE_A} group=default slot=0 version=7 state=running revision=1 created={STAMP} " \
-    f"started={STAMP}\n" \
-    f"NODE id={NODE_B} group=default slot=10 version=7 state=failed revision=1 created={STAMP} " \
-    "marked=yes error=\"it broke\"\n"
 SPEC_LINE = "SPEC group=default revision=4 size=3 version=2 max-surge=25% max-unavailable=1 " \
     f"max-parallel=0 min-ready=3s created={STAMP} uid=1000 user=me reason=update note=\"a b\"\n"
 
 results = Results()
-
-
-def event(seq, kind, keys, graph=GRAPH):
-    return f"EVENT {seq} {kind} graph={graph} {keys} group=default at={STAMP}\n"
-
-
-def task_event(seq, kind, task, graph=GRAPH, more=""):
-    return event(seq, f"task-{kind}", f"task={task} action=start_node node={NODE_A} {more}", graph)
-
-
-EVENTS = event(11, "graph-started", "revision=1 tasks=3 reason=update state=running") + \
-    "".join(task_event(12 + task, "started", task) for task in range(2)) + \
-    "".join(task_event(14 + task, "succeeded", task) for task in range(2)) + \
-    event(16, "task-started", "task=2 action=do_nothing state=running") + \
-    event(17, "task-succeeded", "task=2 action=do_nothing state=succeeded")
-SUCCEEDED = event(18, "graph-succeeded", "state=succeeded")
-
-
-def ask(replies, *args):
-    """Runs imctl against these replies: what it did, and the requests that it made."""
-    with FakeDaemon(answers(*replies)) as daemon:
-        return Client(daemon.path).run(*args), daemon.requests
 
 
 def test_requests():
@@ -129,6 +85,15 @@ def test_help():
         results.equal(f"{command['name']} --help", same.stdout, done.stdout)
         single = json.loads(ask([], "--json", "help", *command["name"].split())[0].stdout)
         results.equal(f"help {command['name']} as JSON", single, command)
+    for args in (["help", "nodes"], ["nodes", "--help"]):
+        done, _ = ask([], *args)
+        results.case(f"{' '.join(args)}: all that begin so", done.returncode == 0 and
+                     re.findall(r"^  (nodes \S+|--no|--all|--note) ", done.stdout, re.M) == [
+                         "nodes ls", "nodes get", "nodes kill", "nodes mark", "nodes stream", "--all",
+                         "--no"] and not done.stderr, done)
+    family = json.loads(ask([], "help", "nodes", "--json")[0].stdout)["commands"]
+    results.equal("help nodes as JSON", family, [command for command in overview["commands"]
+                                                 if command["name"].startswith("nodes ")])
     done, _ = ask([], "--version")
     results.matches("--version", r"\Aimctl \d+\.\d+\.\d+\n\Z", done.stdout)
     done, _ = ask([], "-V", "--json")
@@ -137,7 +102,8 @@ def test_help():
 
 def test_errors():
     for code, status in [("bad-argument", 2), ("not-found", 4), ("denied", 5), ("conflict", 1),
-                         ("internal", 1), ("a-new-one", 1), ("storage", 1)]:
+                         ("internal", 1), ("shutting-down", 3), ("line-too-long", 2),
+                         ("a-new-one", 1), ("storage", 1)]:
         text = "the \"sentence\"  stays = as it is"
         for args in (["spec"], ["plan", "1", "1"], ["graphs", "get", "aaaa"], ["stats", "--json"]):
             done, _ = ask([f"ERR {code} {text}\n"], *args)
@@ -332,182 +298,7 @@ def test_timeout():
                      re.fullmatch(r"imctl: timed out[^\n]*\n", done.stderr), done)
 
 
-def update(args, *replies):
-    """An update whose WATCH and UPDATE are answered by the replies."""
-    return ask(["OK seq=10\n", *replies], "update", "2", "7", *args)
-
-
-def test_update():
-    done, requests = update([], PLAN_REPLY + EVENTS + SUCCEEDED)
-    results.equal("update: the requests", requests,
-                  ["WATCH ALL group=default initial=no", "UPDATE 2 7"])
-    lines = done.stdout.splitlines()
-    results.equal("update: the plan", [line.split() for line in lines[:5]], [
-        ["TASK", "GRAPH", "SPEC:"], ["ID", "PREREQS", "ACTION"],
-        ["0", "[]", "start_node", NODE_A, "slot", "0", "version", "7"],
-        ["1", "[]", "start_node", NODE_B, "slot", "1", "version", "7"],
-        ["2", "[0", "1]", "do_nothing", "StartNodes"]])
-    results.equal("update: the graph", lines[5],
-                  f"graph {GRAPH}, revision 1, tasks 3: at least 0 available, at most 2 live")
-    results.equal("update: the stream", lines[6:], [
-        "TASKS STREAM:",
-        f"{LOCAL} task 0 started: start_node {NODE_A} slot 0 version 7",
-        f"{LOCAL} task 1 started: start_node {NODE_B} slot 1 version 7",
-        f"{LOCAL} task 0 succeeded: start_node {NODE_A} slot 0 version 7",
-        f"{LOCAL} task 1 succeeded: start_node {NODE_B} slot 1 version 7",
-        f"{LOCAL} task 2 started: do_nothing StartNodes",
-        f"{LOCAL} task 2 succeeded: do_nothing StartNodes",
-        f"{LOCAL} graph {GRAPH} succeeded"])
-    results.equal("update: well", (done.returncode, done.stderr), (0, ""))
-    done, _ = update(["-q"], f"OK graph={GRAPH} revision=1 tasks=3\n" + EVENTS + SUCCEEDED)
-    results.equal("update --quiet", (done.returncode, done.stdout, done.stderr), (0, "", ""))
-    done, _ = update(["--json"], PLAN_REPLY + EVENTS + SUCCEEDED)
-    objects = [json.loads(line) for line in done.stdout.splitlines()]
-    results.equal("update as JSON: the lines", [item["type"] for item in objects], [
-        "plan", "graph-started", "task-started", "task-started", "task-succeeded", "task-succeeded",
-        "task-started", "task-succeeded", "graph-succeeded", "result"])
-    results.equal("update as JSON: the plan", (objects[0]["graph"]["id"], objects[0]["max-live"],
-                                               objects[0]["tasks"][2]["prereqs"]), (GRAPH, 2, [0, 1]))
-    results.equal("update as JSON: an event", (objects[2]["seq"], objects[2]["task"]), (12, 0))
-    results.equal("update as JSON: the result", objects[-1], {
-        "type": "result", "succeeded": True, "state": "succeeded", "graph": GRAPH, "revision": 1,
-        "declared": 1})
-    done, _ = update(["--json", "-q"], f"OK graph={GRAPH} revision=1 tasks=3\n" + EVENTS + SUCCEEDED)
-    results.equal("update as JSON, --quiet: the result alone", json.loads(done.stdout), objects[-1])
-    for option in ("--detach", "--dry-run"):
-        done, _ = ask([PLAN_REPLY], "update", "2", "7", option)
-        results.equal(f"update {option}", (done.returncode, done.stdout.splitlines()), (0, lines[:6]))
-        plan = json.loads(ask([PLAN_REPLY], "update", "2", "7", option, "--json")[0].stdout)
-        results.equal(f"update {option} as JSON", plan, objects[0])
-    done, _ = ask([PLAN_REPLY], "plan", "2", "7")
-    results.equal("plan", done.stdout.splitlines(), lines[:6])
-    empty = GRAPH_LINE.replace("tasks=3", "tasks=0").replace("running", "succeeded") + \
-        f"OK graph={GRAPH} revision=1 tasks=0 min-available=2 max-live=2\n"
-    done, _ = update([], empty)
-    results.case("update: nothing to do", done.returncode == 0 and
-                 done.stdout.endswith("\nnothing to do\n"), done)
-    done, _ = update(["--json"], empty)
-    results.equal("update: nothing to do, as JSON",
-                  json.loads(done.stdout.splitlines()[-1])["succeeded"], True)
-
-
-def test_update_order():
-    others = task_event(11, "started", 5, OTHER) + \
-        event(12, "graph-started", "revision=9 tasks=1 reason=update state=running", OTHER)
-    done, _ = update([], others + PLAN_REPLY + EVENTS + SUCCEEDED)
-    results.case("events of others before the graph's are not its", done.returncode == 0 and
-                 OTHER not in done.stdout + done.stderr, done)
-    done, _ = update([], EVENTS + PLAN_REPLY + SUCCEEDED)
-    results.case("events that come before the reply are not lost", done.returncode == 0 and
-                 done.stdout.count(" task ") == 6 and
-                 done.stdout.index("TASKS STREAM:") < done.stdout.index(" task "), done)
-    done, requests = ask(["ERR not-found no such group\n", "OK seq=10\n", (
-        PLAN_REPLY + EVENTS + SUCCEEDED).replace("group=default", "group=new")],
-        "update", "2", "7", "-g", "new")
-    results.case("a group that does not exist yet", done.returncode == 0 and requests == [
-        "WATCH ALL group=new initial=no", "WATCH ALL group=* initial=no", "UPDATE 2 7 group=new"],
-        f"{done}\n{requests}")
-    done, _ = ask(["ERR bad-argument a group is\n"], "update", "2", "7", "-g", "N E W")
-    results.equal("a group that cannot be", (done.returncode, done.stderr),
-                  (2, "imctl: bad-argument: a group is\n"))
-    done, _ = update([], "ERR conflict the revision is 9\n")
-    results.equal("update that is refused", (done.returncode, done.stdout, done.stderr),
-                  (1, "", "imctl: conflict: the revision is 9\n"))
-
-
-def test_update_fails():
-    failing = task_event(20, "retrying", 0, more="attempt=1 error=\"no luck\"") + \
-        task_event(21, "failed", 0, more="attempt=2 error=\"no luck\"") + \
-        event(22, "graph-failed", "state=failed error=\"task 0: no luck\"")
-    done, _ = update([], PLAN_REPLY + EVENTS + failing)
-    results.matches("update that fails: the attempt",
-                    rf"^{LOCAL} task 0 retrying: start_node {NODE_A} slot 0 version 7: no luck$",
-                    done.stdout)
-    results.matches("update that fails: the task",
-                    rf"^{TIME} task 0 failed, attempt 2: start_node {NODE_A} .*: no luck$", done.stdout)
-    results.equal("update that fails", (done.returncode, done.stderr),
-                  (1, f"imctl: graph {GRAPH} failed: task 0: no luck\n"))
-    done, _ = update(["-q"], PLAN_REPLY + EVENTS + failing)
-    results.equal("update that fails, --quiet", (done.returncode, done.stdout, done.stderr),
-                  (1, "", f"imctl: graph {GRAPH} failed: task 0: no luck\n"))
-    done, _ = update(["--json"], PLAN_REPLY + EVENTS + failing)
-    result = json.loads(done.stdout.splitlines()[-1])
-    results.equal("update that fails, as JSON", (result["succeeded"], result["error"]),
-                  (False, "task 0: no luck"))
-    done, _ = update([], PLAN_REPLY + EVENTS + event(22, "graph-cancelled", "state=cancelled"))
-    results.equal("update that is cancelled", (done.returncode, done.stderr),
-                  (1, f"imctl: graph {GRAPH} cancelled\n"))
-    done, _ = update([], PLAN_REPLY + EVENTS + "ERR shutting-down imd ends\n")
-    results.equal("imd ends", (done.returncode, done.stderr), (1, "imctl: shutting-down: imd ends\n"))
-
-
-def test_superseded():
-    for revision, status in ((1, 0), (2, 1)):
-        started = event(20, "graph-started", f"revision={revision} tasks=1 reason=heal", OTHER)
-        rest = task_event(22, "started", 0, OTHER) + event(23, "graph-succeeded", "", OTHER)
-        ended = event(21, "graph-superseded", f"successor={OTHER}")
-        for case, text in [("", started + ended + rest), (", told at its end", ended + started + rest),
-                           (", told late", started + rest[:0] + ended + rest)]:
-            done, _ = update([], PLAN_REPLY + EVENTS + text)
-            said = f"imctl: superseded by {OTHER}; following it\n"
-            if status:
-                said += "imctl: revision 1 was superseded by revision 2, which succeeded\n"
-            results.equal(f"superseded by revision {revision}{case}",
-                          (done.returncode, done.stderr), (status, said))
-            results.matches("its tasks are shown with its id",
-                            f"^{LOCAL} graph {OTHER} task 0 started: start_node {NODE_A}$",
-                            done.stdout)
-    failed = event(20, "graph-started", "revision=1 tasks=1 reason=heal", OTHER) + \
-        event(21, "graph-failed", "error=no", OTHER)
-    done, _ = update([], PLAN_REPLY + EVENTS + failed)
-    results.case("the one that superseded it fails", done.returncode == 1 and
-                 done.stderr.endswith(f"imctl: graph {OTHER} failed: no\n"), done)
-
-
-def lagging(back):
-    """Lags after the first events; `back` answers on the second connection."""
-    def serve(daemon, connection, number):
-        if number == 1:
-            daemon.next_request(connection)
-            connection.send("OK seq=10\n")
-            daemon.next_request(connection)
-            connection.send(PLAN_REPLY + EVENTS + "ERR lagged seq=99\n")
-        else:
-            for text in back:
-                daemon.next_request(connection)
-                connection.send(text)
-            connection.request()
-    return serve
-
-
 def test_lagged():
-    with FakeDaemon(lagging(["OK seq=17\n" + SUCCEEDED])) as daemon:
-        done = Client(daemon.path).run("update", "2", "7")
-    results.equal("lagged: the requests", daemon.requests[2:], ["WATCH ALL group=default since=17"])
-    results.equal("lagged: goes on", (done.returncode, done.stderr),
-                  (0, "imctl: lagged behind; going on behind event 17\n"))
-    results.equal("lagged: nothing twice", done.stdout.count(" succeeded"), 4)
-    ended = f"GRAPH id={GRAPH} revision=1 state=succeeded finished={STAMP}\nOK\n"
-    taken = f"GRAPH id={OTHER} revision=1 state=running\n" \
-        f"GRAPH id={GRAPH} revision=1 state=superseded successor={OTHER} finished={STAMP}\nOK\n"
-    with FakeDaemon(lagging(["ERR gone only from 40 on\n", "OK seq=99\n", ended])) as daemon:
-        done = Client(daemon.path).run("update", "2", "7")
-    results.equal("events are gone: asks how it ended", (done.returncode, daemon.requests[2:]),
-                  (0, ["WATCH ALL group=default since=17", "WATCH ALL group=default initial=no",
-                       "GRAPHS group=default"]))
-    with FakeDaemon(lagging(["ERR gone only from 40 on\n", "OK seq=99\n", taken,
-                             taken + event(101, "graph-succeeded", "", OTHER)])) as daemon:
-        done = Client(daemon.path).run("update", "2", "7")
-    results.case("events are gone: finds what superseded it", done.returncode == 0 and
-                 f"superseded by {OTHER}; following it" in done.stderr, done)
-    with FakeDaemon(lagging(["ERR gone only from 40 on\n", "OK seq=99\n", "OK\n"])) as daemon:
-        done = Client(daemon.path).run("update", "2", "7")
-    results.case("events are gone, and the graph too", done.returncode == 1 and
-                 f"graph {GRAPH} is not known any more" in done.stderr, done)
-    with FakeDaemon(lagging(["OK seq=17\nERR lagged seq=99\n"])) as daemon:
-        done = Client(daemon.path).run("update", "2", "7")
-    results.equal("lagged without end", (done.returncode, len(daemon.requests)), (1, 3))
-
     def serve(daemon, connection, number):
         daemon.next_request(connection)
         connection.send("OK seq=5\nEVENT 6 node-state node=x state=running\n" if number == 1 else
@@ -575,12 +366,6 @@ def test_stream_tasks():
 
 
 def test_interrupt():
-    with FakeDaemon(answers("OK seq=10\n", PLAN_REPLY + EVENTS)) as daemon:
-        process = Client(daemon.path).start("update", "2", "7")
-        read_until(process, "task 2 succeeded")
-        _, err, status = finish(process, signal.SIGINT)
-    results.equal("Ctrl-C while updating", (status, err), (
-        130, f"imctl: interrupted; the rollout goes on: imctl graphs stream-tasks {GRAPH}\n"))
     with FakeDaemon(answers(NODE_LINES + "OK seq=10\n")) as daemon:
         process = Client(daemon.path).start("nodes", "stream")
         read_until(process, "it broke")
@@ -622,6 +407,12 @@ def test_terminal():
                      repr(text))
         text, _ = run_on_terminal(arguments, NO_COLOR="1")
         results.case("no colour with NO_COLOR", "\x1b" not in text and NODE_A in text, repr(text))
+        for env in ("dumb", ""):
+            text, _ = run_on_terminal(arguments, TERM=env)
+            results.case(f"no colour with TERM={env}", "\x1b" not in text and NODE_A in text,
+                         repr(text))
+        text, _ = run_on_terminal(["env", "-u", "TERM", *arguments])
+        results.case("no colour without TERM", "\x1b" not in text and NODE_A in text, repr(text))
         for columns in (40, 60, 80, 120):
             text, _ = run_on_terminal(arguments, columns, NO_COLOR="1")
             results.case(f"whole ids in {columns} columns", NODE_A in text and NODE_B in text,

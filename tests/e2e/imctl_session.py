@@ -157,6 +157,9 @@ def test_refusals(imctl):
         code, text = ask(imctl.path, request).split(" ", 2)[1:]
         results.equal(f"{' '.join(args)} is refused", (done.returncode, done.stdout, done.stderr),
                       (status, "", f"imctl: {code}: {text}\n"))
+    for length in (2000, 5000):
+        done = imctl.run("update", "3", "1", "--note", "x" * length)
+        results.equal(f"a note of {length} bytes", (done.returncode, done.stdout), (2, ""))
     done = imctl.run("raw", "FLY", "UPDATE x y")
     results.equal("raw: what is refused", (done.returncode, re.findall("^ERR (\\S+)", done.stdout,
                                                                        re.M)),
@@ -335,7 +338,7 @@ def test_interrupt():
         done = imctl.run("--timeout=100ms", "graphs", "stream-tasks", graph)
         results.case("--timeout", done.returncode == 124 and "the rollout goes on" in done.stderr,
                      done)
-        for signal_number, status in ((signal.SIGTERM, 1), (signal.SIGKILL, 3)):
+        for signal_number, status in ((signal.SIGTERM, 3), (signal.SIGKILL, 3)):
             with Daemon("--mock-delay=1h") as other:
                 process = Client(other.path).start("update", "2", "1")
                 read_until(process, "task 1 started")
@@ -358,10 +361,21 @@ def test_large():
         results.equal("their listing", len(imctl.json("nodes", "ls")), 20000)
 
 
+def test_lost_events():
+    with Daemon("--mock-delay=0", "--keep-events=2000") as daemon:
+        imctl = Client(daemon.path)
+        done = imctl.run("update", "100000", "1")
+        results.matches("an update of which events may be lost: its end",
+                        rf"^{TIME} graph {UUID} succeeded\Z", done.stdout[-1000:].rstrip("\n"))
+        done = imctl.run("-q", "update", "100000", "2", "--max-surge=100")
+        results.equal("--quiet does not speak of it", (done.returncode, done.stdout, done.stderr),
+                      (0, "", ""))
+
+
 def main():
     need(IMCTL, IMD)
     for test in (test_session, test_commands, test_failing_release, test_superseded, test_cancelled,
-                 test_interrupt, test_large):
+                 test_interrupt, test_large, test_lost_events):
         test()
     return results.end()
 
