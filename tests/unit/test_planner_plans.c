@@ -174,7 +174,7 @@ START_TEST(shrink)
 			"4 [3] start(2) 0\n1..4\n"},
 		{"a1 a1 a1 b1", 2, 2, "0", "1",
 			"0 stop 3\n1 [0] start(2) 3\n2 [1] stop 1\n3 [1] stop 2\n"
-			"4 [0 3 2] KillSome\n5 [4] stop 0\n6 [5] start(2) 0\n1..4\n"},
+			"4 [0 2 3] KillSome\n5 [4] stop 0\n6 [5] start(2) 0\n1..4\n"},
 		{"a1 a1 a1", 1, 2, "0", "1",
 			"0 stop 0\n1 [0] start(2) 0\n2 [1] stop 2\n3 [1] stop 1\n"
 			"4 [2 3] KillSome\n0..3\n"});
