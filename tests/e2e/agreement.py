@@ -197,18 +197,21 @@ def all_sorts(imd):
     node = client.ok("NODES").records[0]["id"]
     client.ok(f"MARK {node}")
     lines += client.ok(f"NODE {node}").records
-    overtaken = client.ok("UPDATE 2 3 max-parallel=1").end["graph"]
+    # Three hundred starts, one after another: they are not through before the next request.
+    overtaken = client.ok("UPDATE 300 3 max-parallel=1 group=many").end["graph"]
     lines += client.ok(f"GRAPH {overtaken}").records
+    client.ok("UPDATE 0 3 group=many")
+    lines.extend(watcher.await_end(overtaken))
     end("UPDATE 2 4")
     client.ok(f"KILL {client.ok('NODES').records[0]['id']}")
     lines.extend(watcher.await_event("graph-succeeded"))
-    cancelled = client.ok("UPDATE 6 5 max-parallel=1").end["graph"]
+    cancelled = client.ok("UPDATE 300 5 max-parallel=1 group=more").end["graph"]
     client.ok(f"CANCEL {cancelled}")
     lines.extend(watcher.await_end(cancelled))
     for request in ("SPECS", "NODES all=yes", "GRAPHS", "GROUPS", "STATS", "HELP", f"TASKS {overtaken}",
                     "PLAN 9 9"):
         lines += client.ok(request).records
-    for graph in client.ok("GRAPHS").records:
+    for graph in client.ok("GRAPHS group=*").records:
         lines += client.ok(f"GRAPH {graph['id']}").records
     return lines
 
