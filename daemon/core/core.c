@@ -120,6 +120,11 @@ int core_step(struct core *core, struct core_event *event, struct update *update
 	return steps[event->kind](core, event, error);
 }
 
+void core_prefetch(const struct core *core, const struct id *node)
+{
+	id_index_prefetch(&core->node_ids, node);
+}
+
 /* Whatever the budget: a plan that is due is not stored, so it must not be due behind a commit. */
 static void plan_due(struct core *core)
 {

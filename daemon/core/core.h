@@ -114,6 +114,9 @@ int core_step(struct core *core, struct core_event *event, struct update *update
  * end of a pass, after the pass's events. Returns whether there is more to start at once. */
 bool core_run(struct core *core, const struct now *now, uint32_t budget, struct update *update);
 
+/* Says of which node an event will come soon. */
+void core_prefetch(const struct core *core, const struct id *node);
+
 /* The changes of the update were handed to the store: what changes from here on is named anew. */
 void core_changes_taken(struct core *core, const struct update *update);
 

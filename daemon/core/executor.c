@@ -99,12 +99,23 @@ static bool floor_holds(const struct core *core, const struct graph *graph, uint
 	return node->available && group->available <= graph->min_available;
 }
 
+/* What follows a task is begun when it has ended: its node's place is fetched meanwhile. */
+static void fetch_dependent(const struct core *core, const struct graph *graph, uint32_t task)
+{
+	uint32_t count;
+	const uint32_t *dependents = graph_dependents(graph, task, &count);
+
+	if (count > 0)
+		id_index_prefetch(&core->node_ids, &graph->tasks[dependents[0]].node);
+}
+
 static void task_begin(struct core *core, struct graph *graph, uint32_t task)
 {
 	struct task *t = &graph->tasks[task];
 	struct group *group = graph_group(core, graph);
 	uint32_t ref;
 
+	fetch_dependent(core, graph, task);
 	task_begin_state(core, graph, task);
 	switch ((enum task_action)t->action) {
 	case ACTION_START_NODE:
@@ -308,6 +319,8 @@ uint32_t group_dispatch(struct core *core, struct group *group, uint32_t budget)
 		struct graph *graph = group->active;
 		uint32_t task = queue_pop(graph, queue);
 
+		if (queue->head != TASK_NONE)
+			id_index_prefetch(&core->node_ids, &graph->tasks[queue->head].node);
 		taken++;
 		if (task_may_begin(core, graph, task))
 			task_begin(core, graph, task);

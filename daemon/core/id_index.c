@@ -137,6 +137,12 @@ void id_index_remove(struct id_index *index, const struct id *id)
 		index_resize(index, index->bits - 1);
 }
 
+void id_index_prefetch(const struct id_index *index, const struct id *id)
+{
+	if (index->bits)
+		__builtin_prefetch(&index->table[index_home(index, id_head(id))]);
+}
+
 uint32_t id_index_find(const struct id_index *index, const struct id *id)
 {
 	if (!index->count)

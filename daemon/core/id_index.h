@@ -35,6 +35,9 @@ void id_index_fini(struct id_index *index);
 void id_index_add(struct id_index *index, const struct id *id, uint32_t ref);
 /* The id must be in the index. */
 void id_index_remove(struct id_index *index, const struct id *id);
+/* Says that the id is about to be looked up or added: in a large table its place is not in the
+ * processor's cache, and can be fetched meanwhile. */
+void id_index_prefetch(const struct id_index *index, const struct id *id);
 /* The ref, or ID_INDEX_NONE. */
 uint32_t id_index_find(const struct id_index *index, const struct id *id);
 /* Finds the one entry that the prefix fits. Returns how many fit, counting to 2 at most. */

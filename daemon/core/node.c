@@ -35,7 +35,7 @@ static void pool_grow(struct node_pool *pool)
 	struct node *slab;
 
 	assert(pool->used <= NODE_NONE - count * NODE_CHUNK);
-	slab = mem_large_zalloc((size_t)count * NODE_CHUNK, sizeof *slab);
+	slab = mem_large_alloc((size_t)count * NODE_CHUNK, sizeof *slab);
 	if (!slab)
 		mem_exhausted();
 	pool->chunks = mem_realloc(pool->chunks, (size_t)first + count, sizeof(struct node *));
@@ -55,9 +55,9 @@ struct node *node_pool_take(struct node_pool *pool, uint32_t *ret_ref)
 		node = node_at(pool, ref);
 	} else {
 		node = node_at(pool, ref);
+		assert(!node->used);
 		pool->free = node->slot;
 	}
-	assert(!node->used);
 	*node = (struct node){.used = true};
 	*ret_ref = ref;
 	return node;

@@ -11,10 +11,8 @@ static uint32_t task_add(struct planner *p, enum task_action action, enum task_d
 	uint32_t number = graph->task_count++;
 	struct task *task = &graph->tasks[number];
 
-	task->action = (uint8_t)action;
-	task->description = (uint8_t)description;
-	task->gate = GATE_PREREQS;
-	task->prereqs = graph->edge_count;
+	*task = (struct task){.action = (uint8_t)action, .description = (uint8_t)description,
+		.gate = GATE_PREREQS, .prereqs = graph->edge_count};
 	return number;
 }
 

@@ -131,7 +131,7 @@ static void link_dependents(struct graph *graph)
 {
 	uint32_t at = 0;
 
-	graph->tasks[graph->task_count].prereqs = graph->edge_count;
+	graph->tasks[graph->task_count] = (struct task){.prereqs = graph->edge_count};
 	for (uint32_t e = 0; e < graph->edge_count; e++)
 		graph->tasks[graph->prereqs[e]].dependents++;
 	for (uint32_t t = 0; t <= graph->task_count; t++) {
@@ -179,7 +179,7 @@ static int planner_init(struct planner *p)
 	p->risers = mem_large_alloc(n, sizeof *p->risers);
 	p->lane_slot = mem_large_alloc(n, sizeof *p->lane_slot);
 	p->lane_tail = mem_large_alloc(n, sizeof *p->lane_tail);
-	p->graph->tasks = mem_large_zalloc(tasks, sizeof *p->graph->tasks);
+	p->graph->tasks = mem_large_alloc(tasks, sizeof *p->graph->tasks);
 	p->graph->prereqs = mem_large_alloc(p->edge_capacity, sizeof *p->graph->prereqs);
 	if (!p->kept || !p->victims || !p->going || !p->risers || !p->lane_slot ||
 		!p->lane_tail || !p->graph->tasks || !p->graph->prereqs)

@@ -21,6 +21,7 @@ enum {
 	TURN_MAX_MS = 5,        /* how long a turn may keep the loop */
 	RUN_BUDGET = 1024,      /* tasks that start between two commits */
 	REPORT_BUDGET = 1024,   /* reports taken in between two commits */
+	REPORT_AHEAD = 4,       /* reports whose nodes are fetched meanwhile */
 	STORAGE_RETRY_MS = 1000,
 };
 
@@ -302,6 +303,10 @@ static void take_reports(struct engine *engine)
 	struct core_event event;
 
 	for (int i = 0; i < REPORT_BUDGET && reports_first(&engine->reports, &event); i++) {
+		const struct id *ahead = reports_id(&engine->reports, REPORT_AHEAD);
+
+		if (ahead)
+			core_prefetch(&engine->core, ahead);
 		event.now = engine->now;
 		engine->stats.events++;
 		core_step(&engine->core, &event, &engine->filling->update, NULL);

@@ -63,6 +63,13 @@ bool reports_first(const struct reports *reports, struct core_event *ret_event)
 	return true;
 }
 
+const struct id *reports_id(const struct reports *reports, size_t ahead)
+{
+	if (ahead >= reports->count)
+		return NULL;
+	return &reports->ring[(reports->head + ahead) & (reports->capacity - 1)].id;
+}
+
 void reports_pop(struct reports *reports)
 {
 	free(reports->ring[reports->head].text);

@@ -24,6 +24,8 @@ void reports_fini(struct reports *reports);
 void reports_push(struct reports *reports, const struct report *report, const char *text);
 /* The first one as an event of the core, which borrows its text until reports_pop. */
 bool reports_first(const struct reports *reports, struct core_event *ret_event);
+/* The id that the report `ahead` places behind the first is about, NULL: there is none. */
+const struct id *reports_id(const struct reports *reports, size_t ahead);
 void reports_pop(struct reports *reports);
 
 #endif
