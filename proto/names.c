@@ -85,6 +85,11 @@ int task_action_parse(const char *word)
 	return name_parse(task_actions, TASK_ACTION_COUNT, word);
 }
 
+int reason_parse(const char *word)
+{
+	return name_parse(reasons, REASON_COUNT, word);
+}
+
 int event_type_parse(const char *word)
 {
 	return name_parse(event_types, EVENT_TYPE_COUNT, word);

@@ -84,6 +84,7 @@ int node_state_parse(const char *word);
 int graph_state_parse(const char *word);
 int task_state_parse(const char *word);
 int task_action_parse(const char *word);
+int reason_parse(const char *word);
 int event_type_parse(const char *word);
 
 #endif

@@ -152,7 +152,7 @@ int core_load_group(struct core *core, const char *name, const struct id *next_g
 int core_load_spec(struct core *core, const char *group, struct spec *spec, struct error *error);
 int core_load_graph(struct core *core, const char *group, struct graph *graph, struct error *error);
 int core_load_node(struct core *core, const char *group, const struct node *node,
-	struct error *error);
+	uint32_t *ret_ref, struct error *error);
 int core_load_end(struct core *core, const struct now *now, struct update *update,
 	struct error *error);
 

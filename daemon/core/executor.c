@@ -445,6 +445,8 @@ static void task_drop(struct core *core, struct graph *graph, uint32_t task, boo
 static void graph_drop_tasks(struct core *core, struct graph *graph, bool keep_settles)
 {
 	graph->ready.head = graph->floor.head = TASK_NONE;
+	if (graph->dropped_us == 0)
+		graph->dropped_us = core->now.wall_us;
 	graph->counts[TASK_RUNNING]++;
 	for (uint32_t t = 0; t < graph->task_count; t++)
 		task_drop(core, graph, t, keep_settles);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "proto/mem.h"
+
 const uint32_t *graph_prereqs(const struct graph *graph, uint32_t task, uint32_t *ret_count)
 {
 	uint32_t begin = graph->tasks[task].prereqs;
@@ -16,6 +18,31 @@ const uint32_t *graph_dependents(const struct graph *graph, uint32_t task, uint3
 
 	*ret_count = graph->tasks[task + 1].dependents - begin;
 	return graph->dependents + begin;
+}
+
+int graph_link(struct graph *graph)
+{
+	uint32_t at = 0;
+
+	graph->dependents = mem_large_alloc((size_t)graph->edge_count + 1, sizeof *graph->dependents);
+	if (!graph->dependents)
+		return -1;
+	graph->tasks[graph->task_count] = (struct task){.prereqs = graph->edge_count};
+	for (uint32_t e = 0; e < graph->edge_count; e++)
+		graph->tasks[graph->prereqs[e]].dependents++;
+	for (uint32_t t = 0; t <= graph->task_count; t++) {
+		at += graph->tasks[t].dependents;
+		graph->tasks[t].dependents = at;
+	}
+	/* Each list is filled from its end, which leaves the offset at its beginning. */
+	for (uint32_t t = graph->task_count; t-- > 0;) {
+		uint32_t count;
+		const uint32_t *prereqs = graph_prereqs(graph, t, &count);
+
+		for (uint32_t i = count; i-- > 0;)
+			graph->dependents[--graph->tasks[prereqs[i]].dependents] = t;
+	}
+	return 0;
 }
 
 const char *graph_task_error(const struct graph *graph, uint32_t task)

@@ -84,6 +84,7 @@ struct graph {
 	uint32_t max_live;
 	int64_t created_us;
 	int64_t started_us;
+	int64_t dropped_us;    /* when the tasks that waited were cancelled, 0: they were not */
 	int64_t finished_us;   /* 0 until the last task has ended */
 	struct id successor;   /* of a superseded graph; all zero otherwise */
 	uint32_t failed_task;  /* the first that failed, TASK_NONE: none */
@@ -98,6 +99,9 @@ TAILQ_HEAD(graph_list, graph);
 /* The prerequisites of a task: *ret_count numbers of tasks. */
 const uint32_t *graph_prereqs(const struct graph *graph, uint32_t task, uint32_t *ret_count);
 const uint32_t *graph_dependents(const struct graph *graph, uint32_t task, uint32_t *ret_count);
+/* Makes the dependents, which are NULL, from the prerequisites of all tasks, each of which has
+ * dependents 0; ends both lists. -1 where there is no memory. */
+int graph_link(struct graph *graph);
 /* The last error of a task, or NULL. */
 const char *graph_task_error(const struct graph *graph, uint32_t task);
 /* Whether every task of the graph has ended and its final state is known. */

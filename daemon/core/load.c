@@ -85,7 +85,7 @@ int core_load_graph(struct core *core, const char *name, struct graph *graph, st
 }
 
 int core_load_node(struct core *core, const char *name, const struct node *stored,
-	struct error *error)
+	uint32_t *ret_ref, struct error *error)
 {
 	struct group *group = find_group(core, name, error);
 	struct node *node;
@@ -110,6 +110,7 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 	node->task = node->settle = TASK_NONE;
 	node->ready_timer = TIMER_NONE;
 	id_index_add(&core->node_ids, &node->id, ref);
+	*ret_ref = ref;
 	if (!node_live(node)) {
 		group_keep_ended(group, ref, UINT32_MAX - 1);
 		return 0;

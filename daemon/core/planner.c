@@ -126,28 +126,6 @@ static void choose_victims(struct planner *p)
 			p->victims[place[victim_class(p, &p->nodes[i])]++] = i;
 }
 
-/* Turns the lists of prerequisites into lists of dependents. */
-static void link_dependents(struct graph *graph)
-{
-	uint32_t at = 0;
-
-	graph->tasks[graph->task_count] = (struct task){.prereqs = graph->edge_count};
-	for (uint32_t e = 0; e < graph->edge_count; e++)
-		graph->tasks[graph->prereqs[e]].dependents++;
-	for (uint32_t t = 0; t <= graph->task_count; t++) {
-		at += graph->tasks[t].dependents;
-		graph->tasks[t].dependents = at;
-	}
-	/* Each list is filled from its end, which leaves the offset at its beginning. */
-	for (uint32_t t = graph->task_count; t-- > 0;) {
-		uint32_t count;
-		const uint32_t *prereqs = graph_prereqs(graph, t, &count);
-
-		for (uint32_t i = count; i-- > 0;)
-			graph->dependents[--graph->tasks[prereqs[i]].dependents] = t;
-	}
-}
-
 static int compare_slots(const void *a, const void *b)
 {
 	const struct plan_node *x = a, *y = b;
@@ -216,10 +194,8 @@ static int finish(struct graph *graph)
 		graph->tasks = tasks;
 	if (prereqs)
 		graph->prereqs = prereqs;
-	graph->dependents = mem_large_alloc(graph->edge_count + 1, sizeof *graph->dependents);
-	if (!tasks || !prereqs || !graph->dependents)
+	if (!tasks || !prereqs || graph_link(graph) < 0)
 		return -1;
-	link_dependents(graph);
 	graph->counts[TASK_WAITING] = graph->task_count;
 	return 0;
 }

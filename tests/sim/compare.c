@@ -68,6 +68,7 @@ static void compare_graph(struct sim *sim, const struct core *core, const struct
 			stored->failed_task == graph->failed_task,
 		"numbers of graph %s", sim_id(&graph->id));
 	SAME(stored->created_us == graph->created_us && stored->started_us == graph->started_us &&
+			stored->dropped_us == graph->dropped_us &&
 			stored->finished_us == graph->finished_us,
 		"times of graph %s", sim_id(&graph->id));
 	SAME(memcmp(stored->counts, graph->counts, sizeof stored->counts) == 0,

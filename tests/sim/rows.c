@@ -423,9 +423,10 @@ static int compare_serials(const void *a, const void *b)
 static int load_node(const struct node_row *row, struct core *core, struct error *error)
 {
 	struct node node = row->node;
+	uint32_t ref;
 
 	node.error = text_copy(node.error);
-	return core_load_node(core, row->group, &node, error);
+	return core_load_node(core, row->group, &node, &ref, error);
 }
 
 int rows_load(struct sim *sim, struct core *core, struct error *error)

@@ -50,10 +50,11 @@ static void load_node(struct core *core, const char *group, uint32_t ref)
 {
 	struct node node = *node_at(&story.core.nodes, ref);
 	struct error error;
+	uint32_t loaded;
 
 	node.error = copy_text(node.error);
 	node.graph = node.task = node.settle = 0xeeee;
-	ck_assert_msg(core_load_node(core, group, &node, &error) == 0, "%s", error.text);
+	ck_assert_msg(core_load_node(core, group, &node, &loaded, &error) == 0, "%s", error.text);
 }
 
 static void load_group(struct core *core, const struct group *group)
@@ -231,16 +232,17 @@ START_TEST(contradictions_are_found)
 	struct spec spec = {.revision = 1}, gap = {.revision = 3};
 	struct node node = {.id = {{1}}, .state = NODE_RUNNING};
 	struct error error;
+	uint32_t ref;
 
 	story_begin(&config);
 	ck_assert_int_eq(core_load_spec(&story.core, "web", &spec, &error), -1);
 	ck_assert_int_eq(error.code, ERR_STORAGE);
 	ck_assert_int_eq(core_load_spec(&story.core, "default", &spec, &error), 0);
 	ck_assert_int_eq(core_load_spec(&story.core, "default", &gap, &error), -1);
-	ck_assert_int_eq(core_load_node(&story.core, "default", &node, &error), 0);
-	ck_assert_int_eq(core_load_node(&story.core, "default", &node, &error), -1);
+	ck_assert_int_eq(core_load_node(&story.core, "default", &node, &ref, &error), 0);
+	ck_assert_int_eq(core_load_node(&story.core, "default", &node, &ref, &error), -1);
 	node.id.bytes[0] = 2;
-	ck_assert_int_eq(core_load_node(&story.core, "default", &node, &error), -1);
+	ck_assert_int_eq(core_load_node(&story.core, "default", &node, &ref, &error), -1);
 	ck_assert_ptr_nonnull(strstr(error.text, "two nodes live in one slot"));
 	story_end();
 }
