@@ -7,6 +7,7 @@
 
 #include "proto/args.h"
 #include "proto/limits.h"
+#include "state.h"
 
 #define DEFAULT_SOCKET "/run/imd.sock"
 
@@ -197,7 +198,10 @@ static const struct setting settings[] = {
 		0},
 	{"max-clients", 0, "N", "clients served at once (1000)", set_u32, PLACE(max_clients), 1,
 		1000000},
-	{"state", 0, "STATE", "where the state is kept: :memory:", set_choice, PLACE(state), 0, 0},
+	{"state", 0, "PATH", "the file with the state, or :memory: (/var/lib/imd/imd.db)", set_path,
+		PLACE(state), 0, 0},
+	{"check-state", 0, "PATH", "look through a state file, and exit", set_path, PLACE(check_state),
+		0, 0},
 	{"driver", 0, "DRIVER", "what starts and stops nodes: mock", set_choice, PLACE(driver), 0, 0},
 	{"mock-delay", 0, "MIN[-MAX]", "how long the mock driver takes (3s-6s)", set_mock_delay, 0, 0,
 		0},
@@ -251,7 +255,6 @@ static void config_default(struct config *config)
 		.socket = DEFAULT_SOCKET,
 		.socket_mode = 0660,
 		.max_clients = 1000,
-		.state = ":memory:",
 		.driver = "mock",
 		.keep_events = 100000,
 		.log_level = LEVEL_INFO,
@@ -317,8 +320,12 @@ static int refuse_option(char **argv, bool missing, struct error *error)
 }
 
 /* What cannot be seen in one option alone. */
-static int config_check(const struct config *config, struct error *error)
+static int config_check(struct config *config, struct error *error)
 {
+	if (config->state == NULL)
+		config->state = config->default_state = state_default_path();
+	if (config->state == NULL)
+		return error_set(error, ERR_BAD_ARGUMENT, "--state must be given, for there is no HOME");
 	if (config->core.retry_max_ms < config->core.retry_delay_ms)
 		return error_set(error, ERR_BAD_ARGUMENT, "--retry-max must not be below --retry-delay");
 	if (config->core.heal_max_ms < config->core.heal_delay_ms)
@@ -357,6 +364,8 @@ int config_parse(struct config *config, int argc, char **argv, struct error *err
 
 void config_fini(struct config *config)
 {
+	free(config->default_state);
+	config->default_state = NULL;
 	free(config->mock.fail_versions);
 	config->mock.fail_versions = NULL;
 	config->mock.fail_version_count = 0;

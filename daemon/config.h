@@ -12,10 +12,12 @@
 #include "proto/error.h"
 
 struct config {
-	const char *socket;         /* points into argv, as all texts here */
+	const char *socket;         /* points into argv, as the other texts here */
 	unsigned socket_mode;
 	uint32_t max_clients;
 	const char *state;
+	char *default_state;        /* owned: what state is where no option says; NULL: one does */
+	const char *check_state;    /* a file to be checked, and nothing else; NULL: none */
 	const char *driver;
 	uint64_t keep_events;
 	enum log_level log_level;

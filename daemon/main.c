@@ -22,6 +22,7 @@
 #include "log.h"
 #include "notify.h"
 #include "server/server.h"
+#include "state.h"
 
 enum {
 	EXIT_FAILED = 1,
@@ -40,6 +41,7 @@ struct imd {
 	struct event_base *base;
 	struct server *server;
 	struct engine *engine;
+	struct store *store;           /* NULL: the engine has it, or it is not open */
 	struct event *turn;            /* once more, at the end of this pass or in the next */
 	struct event *deadline;        /* the engine's one timer */
 	struct event *status;
@@ -365,6 +367,8 @@ static void imd_fini(struct imd *imd)
 {
 	if (imd->engine != NULL)
 		engine_free(imd->engine);
+	else if (imd->store != NULL)
+		imd->store->ops->free(imd->store);
 	if (imd->server != NULL)
 		server_free(imd->server);
 	for (int i = 0; i < END_SIGNAL_COUNT; i++)
@@ -396,7 +400,7 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 		.mode = config->socket_mode,
 		.keep_events = config->keep_events,
 		.driver = config->driver,
-		.store = "memory",
+		.store = imd->store->ops->name,
 	};
 
 	if (notify_listen_fd(&server.listen_fd, error) < 0)
@@ -424,6 +428,7 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 		.arg = imd,
 	};
 	struct driver *driver;
+	struct store *store = imd->store;
 
 	config->core.seed = seed_random();
 	config->core.new_id = id_random;
@@ -431,8 +436,12 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 		config->mock.seed = seed_random();
 	driver = mock_new(imd->base, &config->mock);
 	config->mock.fail_versions = NULL; /* the driver's now */
-	imd->engine = engine_new(&config->core, store_memory_new(), driver, &host, ret_event_seq, error);
-	return imd->engine != NULL ? 0 : -1;
+	imd->store = NULL; /* the engine's now */
+	imd->engine = engine_new(&config->core, store, driver, &host, ret_event_seq, error);
+	if (imd->engine == NULL)
+		return -1;
+	state_restore_mock(engine_core(imd->engine), driver);
+	return 0;
 }
 
 static int imd_set_up(struct imd *imd, struct config *config, struct error *error)
@@ -444,6 +453,9 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 	imd->base = base_new();
 	if (imd->base == NULL || events_new(imd) < 0)
 		return error_set(error, ERR_INTERNAL, "cannot set up the event loop");
+	/* First of all: another daemon that has the state is to find nothing changed by this one. */
+	if (state_open(config->state, imd->base, &imd->store, error) < 0)
+		return -1;
 	if (server_set_up(imd, config, error) < 0)
 		return -1;
 	if (engine_set_up(imd, config, &event_seq, error) < 0)
@@ -503,6 +515,8 @@ int main(int argc, char **argv)
 		config_help(stdout);
 	} else if (config.version) {
 		puts("imd " PACKAGE_VERSION);
+	} else if (config.check_state != NULL) {
+		status = state_check(config.check_state);
 	} else {
 		status = serve(&config);
 	}

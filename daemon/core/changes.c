@@ -40,11 +40,6 @@ void change_node(struct core *core, uint32_t ref)
 	change_add(core, (struct change){.kind = CHANGE_NODE, .a = ref});
 }
 
-void change_gone(struct core *core, enum change_kind kind, const struct id *id)
-{
-	change_add(core, (struct change){.kind = kind, .id = *id});
-}
-
 static void change_taken(struct core *core, const struct change *change)
 {
 	struct graph *graph;

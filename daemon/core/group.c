@@ -57,11 +57,15 @@ struct slot *group_slot(struct group *group, uint32_t slot)
 }
 
 /* The rings stand at number % capacity, so growing one moves its items to their new places. */
+/* Room for one more than a full ring has. More than `keep` and one are in it only where what was
+ * stored under a higher limit was loaded. */
 static uint32_t ring_capacity(uint32_t capacity, uint32_t keep)
 {
 	uint32_t grown = capacity ? capacity * 2 : 4;
 
-	return grown > keep + 1 ? keep + 1 : grown;
+	if (grown > keep + 1)
+		grown = keep + 1;
+	return grown > capacity ? grown : capacity + 1;
 }
 
 static void spec_ring_grow(struct spec_ring *ring, uint32_t keep)
@@ -76,10 +80,9 @@ static void spec_ring_grow(struct spec_ring *ring, uint32_t keep)
 	ring->capacity = capacity;
 }
 
-uint64_t group_keep_spec(struct group *group, const struct spec *spec, uint32_t keep)
+void group_keep_spec(struct group *group, const struct spec *spec, uint32_t keep)
 {
 	struct spec_ring *ring = &group->specs;
-	uint64_t gone;
 
 	if (ring->count == 0)
 		ring->first = spec->revision;
@@ -89,6 +92,13 @@ uint64_t group_keep_spec(struct group *group, const struct spec *spec, uint32_t 
 	ring->items[spec->revision % ring->capacity] = *spec;
 	ring->count++;
 	group->spec = *spec;
+}
+
+uint64_t group_drop_spec(struct group *group, uint32_t keep)
+{
+	struct spec_ring *ring = &group->specs;
+	uint64_t gone;
+
 	if (ring->count <= keep)
 		return 0;
 	gone = ring->first++;
@@ -109,14 +119,20 @@ static void ended_ring_grow(struct ended_ring *ring, uint32_t keep)
 	ring->capacity = capacity;
 }
 
-uint32_t group_keep_ended(struct group *group, uint32_t node, uint32_t keep)
+void group_keep_ended(struct group *group, uint32_t node, uint32_t keep)
 {
 	struct ended_ring *ring = &group->ended;
-	uint64_t gone;
 
 	if (ring->count == ring->capacity)
 		ended_ring_grow(ring, keep);
 	ring->items[(ring->first + ring->count++) % ring->capacity] = node;
+}
+
+uint32_t group_drop_ended(struct group *group, uint32_t keep)
+{
+	struct ended_ring *ring = &group->ended;
+	uint64_t gone;
+
 	if (ring->count <= keep)
 		return NODE_NONE;
 	gone = ring->first++;

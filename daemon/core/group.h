@@ -64,11 +64,13 @@ void group_free(struct group *group);
 
 /* Makes the slot table long enough for `slot`. */
 struct slot *group_slot(struct group *group, uint32_t slot);
-/* Keeps a spec as the current one; the ring owns its note. Beyond `keep` the oldest goes: returns
- * its revision, or 0 where nothing went. */
-uint64_t group_keep_spec(struct group *group, const struct spec *spec, uint32_t keep);
-/* Keeps an ended node. Returns the ref of the one that has to go beyond `keep`, or NODE_NONE. */
-uint32_t group_keep_ended(struct group *group, uint32_t node, uint32_t keep);
+/* Keeps a spec as the current one; the ring owns its note. `keep` is how many there will be. */
+void group_keep_spec(struct group *group, const struct spec *spec, uint32_t keep);
+/* Where there are more than `keep`, drops the oldest and returns its revision; else 0. */
+uint64_t group_drop_spec(struct group *group, uint32_t keep);
+/* The same for an ended node; its ref is returned, NODE_NONE where none has to go. */
+void group_keep_ended(struct group *group, uint32_t node, uint32_t keep);
+uint32_t group_drop_ended(struct group *group, uint32_t keep);
 
 /* The live node in a slot, NODE_NONE where there is none (any slot number may be asked for). */
 uint32_t group_slot_node(const struct group *group, uint32_t slot);

@@ -28,7 +28,6 @@ void change_group(struct core *core, struct group *group);
 void change_graph(struct core *core, struct graph *graph);
 void change_task(struct core *core, struct graph *graph, uint32_t task);
 void change_node(struct core *core, uint32_t ref);
-void change_gone(struct core *core, enum change_kind kind, const struct id *id);
 void change_add(struct core *core, struct change change);
 void action_add(struct core *core, enum action_kind kind, uint32_t node);
 void node_inspected(struct core *core, struct node *node);

@@ -129,7 +129,7 @@ static void node_prune(struct core *core, uint32_t ref)
 	struct node *node = node_at(&core->nodes, ref);
 
 	id_index_remove(&core->node_ids, &node->id);
-	change_gone(core, CHANGE_NODE_GONE, &node->id);
+	change_add(core, (struct change){.kind = CHANGE_NODE_GONE, .a = ref, .id = node->id});
 	node_pool_give(&core->nodes, ref);
 }
 
@@ -150,10 +150,11 @@ void node_close(struct core *core, uint32_t ref, enum node_state state, const ch
 void node_bury(struct core *core, uint32_t ref)
 {
 	struct node *node = node_at(&core->nodes, ref);
+	struct group *group = core->groups[node->group];
 	uint32_t oldest;
 
 	assert(!node_live(node) && node->graph == GRAPH_NONE && node->settle == TASK_NONE);
-	oldest = group_keep_ended(core->groups[node->group], ref, core->config.keep_nodes);
-	if (oldest != NODE_NONE)
+	group_keep_ended(group, ref, core->config.keep_nodes);
+	while ((oldest = group_drop_ended(group, core->config.keep_nodes)) != NODE_NONE)
 		node_prune(core, oldest);
 }

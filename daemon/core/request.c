@@ -41,10 +41,10 @@ static void keep_spec(struct core *core, struct group *group, struct spec *spec,
 	uint64_t gone;
 
 	spec->note = note ? mem_strdup(note) : NULL;
-	gone = group_keep_spec(group, spec, core->config.keep_specs);
+	group_keep_spec(group, spec, core->config.keep_specs);
 	change_add(core, (struct change){.kind = CHANGE_SPEC, .a = group->index,
 		.number = spec->revision});
-	if (gone)
+	while ((gone = group_drop_spec(group, core->config.keep_specs)) != 0)
 		change_add(core, (struct change){.kind = CHANGE_SPEC_GONE, .a = group->index,
 			.number = gone});
 	change_group(core, group);

@@ -21,10 +21,10 @@ enum change_kind {
 	CHANGE_SPEC_GONE,  /* a: group, number: revision */
 	CHANGE_GRAPH_NEW,  /* a: graph: with all its tasks and edges */
 	CHANGE_GRAPH,      /* a: graph: its state and counts */
-	CHANGE_GRAPH_GONE, /* id */
+	CHANGE_GRAPH_GONE, /* number: its serial, id */
 	CHANGE_TASK,       /* a: graph, b: task */
 	CHANGE_NODE,       /* a: node */
-	CHANGE_NODE_GONE,  /* id */
+	CHANGE_NODE_GONE,  /* a: the place that it had, id */
 };
 struct change {
 	enum change_kind kind;

@@ -251,6 +251,17 @@ static void mock_inspect(struct driver *driver, const struct driver_node *target
 	driver->reports.inspected(driver->reports.arg, &target->id, found);
 }
 
+void mock_restore(struct driver *driver, const struct id *id)
+{
+	struct mock *mock = mock_of(driver);
+	uint32_t ref;
+
+	if (world_find(mock, id) != ID_INDEX_NONE)
+		return;
+	ref = world_add(mock, id); /* which may move the world */
+	mock->world[ref].state = WORLD_RUNNING;
+}
+
 static void mock_free(struct driver *driver)
 {
 	struct mock *mock = mock_of(driver);

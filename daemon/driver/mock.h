@@ -17,5 +17,7 @@ struct mock_config {
 };
 
 struct driver *mock_new(struct event_base *base, const struct mock_config *config);
+/* The node ran before the driver was there, and runs. */
+void mock_restore(struct driver *driver, const struct id *id);
 
 #endif

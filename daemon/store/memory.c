@@ -25,6 +25,15 @@ static void memory_commit(struct store *store, const struct core *core,
 	done(arg, NULL);
 }
 
+static void memory_copy(struct store *store, const char *path, store_done_fn *done, void *arg)
+{
+	struct error error;
+
+	(void)store;
+	error_set(&error, ERR_CONFLICT, "the state is in memory: there is nothing to copy to %s", path);
+	done(arg, &error);
+}
+
 static void memory_free(struct store *store)
 {
 	free(store);
@@ -36,6 +45,7 @@ struct store *store_memory_new(void)
 		.name = "memory",
 		.load = memory_load,
 		.commit = memory_commit,
+		.copy = memory_copy,
 		.free = memory_free,
 	};
 	struct store *store = mem_zalloc(1, sizeof *store);

@@ -3,9 +3,10 @@
 #define IMD_STORE_STORE_H
 
 #include "core/core.h"
+#include "runner.h"
 
-/* The outcome of a commit: error is NULL when everything is durable. After a failure nothing of the
- * commit is stored. */
+/* The outcome of a commit or a copy: error is NULL when everything is durable. After a failure nothing of
+ * the commit is stored, and there is no copy. */
 typedef void store_done_fn(void *arg, const struct error *error);
 
 struct store {
@@ -15,18 +16,30 @@ struct store {
 struct store_ops {
 	const char *name;
 	/* Loads everything into a core fresh from core_init, up to but without core_load_end; *ret_event_seq is
-	 * the number of the last event that was stored. */
+	 * the number of the last event that was stored. Not while a commit is under way. */
 	int (*load)(struct store *store, struct core *core, uint64_t *ret_event_seq,
 		struct error *error);
 	/* Begins to store the changes, and the number of the last event they told. What they name is read
-	 * before the call returns. done is called once, from within the call or later; a second
-	 * commit does not begin before. */
+	 * before the call returns; names of groups stay until the store is freed. done is called once,
+	 * from within the call or later; a second commit does not begin before. */
 	void (*commit)(struct store *store, const struct core *core, const struct change *changes,
 		size_t count, uint64_t event_seq, store_done_fn *done, void *arg);
+	/* Begins a copy of the state, as it is stored at some moment from here on, into a file that must
+	 * not exist. done is called once, from within the call or later, unless the store is freed
+	 * before; there is one copy at a time. ERR_CONFLICT where it cannot be begun. */
+	void (*copy)(struct store *store, const char *path, store_done_fn *done, void *arg);
 	void (*free)(struct store *store);
 };
 
 /* Keeps nothing: every commit succeeds at once, and there is never anything to load. */
 struct store *store_memory_new(void);
+
+/* Keeps everything in a file, which is made if `create` says so. The runner is the store's, also where
+ * it fails: ERR_STORAGE says what is wrong with the file. The file is this process's alone until the
+ * store is freed. */
+int store_file_open(const char *path, bool create, struct runner *runner, struct store **ret_store,
+	struct error *error);
+/* Looks through the whole file for damage that reading it might not meet. */
+int store_file_verify(struct store *store, struct error *error);
 
 #endif

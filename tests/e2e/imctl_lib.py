@@ -276,8 +276,8 @@ class Daemon:
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         ready.bind(ready_path)
         ready.settimeout(TIMEOUT)
-        self.process = subprocess.Popen([IMD, "-s", self.path, *options], stderr=self.log,
-                                        env=environment(NOTIFY_SOCKET=ready_path))
+        env = environment(NOTIFY_SOCKET=ready_path, STATE_DIRECTORY=self.directory)
+        self.process = subprocess.Popen([IMD, "-s", self.path, *options], stderr=self.log, env=env)
         with ready:
             while b"READY=1" not in ready.recv(4096):
                 pass

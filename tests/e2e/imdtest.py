@@ -376,11 +376,12 @@ def sanitized():
 
 
 def environment(**more):
-    """That of this program without what is meant for a service or for imctl."""
+    """That of this program without what is meant for a service or for imctl. A daemon finds a
+    place for a state of its own in it."""
     names = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC",
              "WATCHDOG_PID", "IMD_SOCKET")
     env = {name: value for name, value in os.environ.items() if name not in names}
-    env.update(LC_ALL="C.UTF-8", **more)
+    env.update(LC_ALL="C.UTF-8", STATE_DIRECTORY=new_path("state"), **more)
     return env
 
 

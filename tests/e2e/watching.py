@@ -331,7 +331,8 @@ def who_does_not_read_has_lagged():
 @case
 def slow_watchers_cost_nothing():
     count = 60
-    with Daemon("--mock-delay=0", "--keep-events=20000", "--keep-tasks=0", "--keep-nodes=0") as imd:
+    with Daemon("--mock-delay=0", "--keep-events=20000", "--keep-tasks=0", "--keep-nodes=0",
+                "--state=:memory:") as imd:
         client = imd.client()
         for size in (2500, 0, 2500, 0):  # so that all that is kept is kept already
             carry_out(client, size)

@@ -115,7 +115,8 @@ static void store_free(struct store *store)
 
 struct store *storage_store_new(struct sim *sim)
 {
-	static const struct store_ops ops = {"rows", storage_load, storage_commit, store_free};
+	static const struct store_ops ops = {.name = "rows", .load = storage_load,
+		.commit = storage_commit, .free = store_free};
 	struct sim_store *store = mem_zalloc(1, sizeof *store);
 
 	store->store.ops = &ops;

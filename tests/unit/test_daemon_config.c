@@ -1,5 +1,6 @@
 /* The command line: what each option sets, and what is said about every kind of mistake. */
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 
 #include "daemon/config.h"
@@ -42,11 +43,18 @@ static void must_refuse(const char *line, const char *text)
 
 START_TEST(defaults)
 {
+	setenv("STATE_DIRECTORY", "/srv/state", 1);
+	must_parse("");
+	ck_assert_str_eq(config.state, "/srv/state/imd.db");
+	config_fini(&config);
+	unsetenv("STATE_DIRECTORY");
+	setenv("XDG_STATE_HOME", "/srv/xdg", 1);
 	must_parse("");
 	ck_assert_str_eq(config.socket, "/run/imd.sock");
 	ck_assert_uint_eq(config.socket_mode, 0660);
 	ck_assert_uint_eq(config.max_clients, 1000);
-	ck_assert_str_eq(config.state, ":memory:");
+	ck_assert_str_eq(config.state,
+		geteuid() == 0 ? "/var/lib/imd/imd.db" : "/srv/xdg/imd/imd.db");
 	ck_assert_str_eq(config.driver, "mock");
 	ck_assert_uint_eq(config.mock.delay_min_ms, 3000);
 	ck_assert_uint_eq(config.mock.delay_max_ms, 6000);
@@ -145,7 +153,8 @@ static const struct {
 	{"--keep-events=0", "--keep-events must be"},
 	{"--keep-specs=0", "--keep-specs must be"},
 	{"--max-groups=0", "--max-groups must be"},
-	{"--state=/tmp/x", "--state must be :memory:"},
+	{"--state=", "--state must not be empty"},
+	{"--check-state=", "--check-state must not be empty"},
 	{"--driver=exec", "--driver must be mock"},
 	{"--max-unavailable=101%", "--max-unavailable must be"},
 	{"--max-surge=-1", "--max-surge must be"},

@@ -1,0 +1,31 @@
+/* The state of the daemon between two runs: where it is kept, and what is done with it at the start. */
+#ifndef IMD_STATE_H
+#define IMD_STATE_H
+
+#include "core/core.h"
+#include "driver/driver.h"
+#include "store/store.h"
+
+struct event_base;
+
+/* The word for a state that is kept nowhere. */
+#define STATE_IN_MEMORY ":memory:"
+
+/* Where the state is kept if nobody says: $STATE_DIRECTORY/imd.db where the service manager gives one,
+ * else /var/lib/imd/imd.db for root, and $XDG_STATE_HOME/imd/imd.db or ~/.local/state/imd/imd.db for
+ * others. The caller's; NULL where there is no such place. */
+char *state_default_path(void);
+
+/* Opens what `path` names. Makes the file, and its directory, where they are not there. */
+int state_open(const char *path, struct event_base *base, struct store **ret_store,
+	struct error *error);
+
+/* Looks through a state file that no daemon uses: its pages, its rows, and all that must hold of the
+ * model. Prints what was found; the result is an exit status. */
+int state_check(const char *path);
+
+/* The nodes of the mock driver live in its memory, and die with it. A real one's would have gone on:
+ * so those that ran are there again before the daemon looks. */
+void state_restore_mock(const struct core *core, struct driver *mock);
+
+#endif

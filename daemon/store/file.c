@@ -1,0 +1,215 @@
+/* The state in a file. A commit is copied from the core into rows, and the runner writes the rows; there
+ * is one set of rows, for there is one commit at a time. A copy of the file is made some pages at a
+ * time, each a job of the runner's, so that commits have their turn in between.
+ *
+ * The database is used by one thread at a time, under the mutex: by the runner's, and by the loop's to
+ * load. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "load.h"
+#include "proto/mem.h"
+#include "schema.h"
+#include "store.h"
+#include "tables.h"
+
+enum { COPY_PAGES = 256 }; /* a job */
+
+struct copy {
+	struct store_file *file;
+	struct job job;
+	char *path;
+	struct db_backup *backup;
+	int more;            /* of db_backup_step */
+	struct error error;
+	store_done_fn *done;
+	void *arg;
+};
+
+struct store_file {
+	struct store store;
+	struct runner *runner;
+	pthread_mutex_t mutex;
+	struct db *db;
+	struct tables tables;
+	struct node_serials serials;
+	struct rows rows;
+	struct job job;      /* of the commit */
+	bool failed;         /* the commit; and then until the file has been written to again */
+	struct error error;
+	store_done_fn *done; /* NULL: no commit is under way */
+	void *arg;
+	struct copy *copy;   /* NULL: none is under way */
+};
+
+static struct store_file *file_of(struct store *store)
+{
+	return (struct store_file *)store;
+}
+
+/* ---- loading ------------------------------------------------------------------------------- */
+
+/* A commit that failed in its last step may have left its frames in the log, whole but not counted:
+ * after a crash they would be taken for a commit. Another commit writes over them. */
+static void bury_failed_commit(struct store_file *file)
+{
+	if (file->failed && db_run(file->db, "UPDATE daemon SET event_seq = event_seq", NULL) == 0)
+		file->failed = false;
+}
+
+static int file_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
+	struct error *error)
+{
+	struct store_file *file = file_of(store);
+	int ret;
+
+	pthread_mutex_lock(&file->mutex);
+	bury_failed_commit(file);
+	node_serials_fini(&file->serials);
+	ret = load_tables(file->db, core, &file->serials, ret_event_seq, error);
+	pthread_mutex_unlock(&file->mutex);
+	return ret;
+}
+
+/* ---- commits ------------------------------------------------------------------------------- */
+
+static void commit_work(void *arg)
+{
+	struct store_file *file = arg;
+
+	pthread_mutex_lock(&file->mutex);
+	file->failed = tables_write(&file->tables, &file->rows, &file->error) < 0;
+	pthread_mutex_unlock(&file->mutex);
+}
+
+static void commit_done(void *arg)
+{
+	struct store_file *file = arg;
+	store_done_fn *done = file->done;
+
+	rows_clear(&file->rows);
+	file->done = NULL;
+	done(file->arg, file->failed ? &file->error : NULL);
+}
+
+static void file_commit(struct store *store, const struct core *core,
+	const struct change *changes, size_t count, uint64_t event_seq, store_done_fn *done, void *arg)
+{
+	struct store_file *file = file_of(store);
+
+	rows_take(&file->rows, &file->serials, core, changes, count);
+	file->rows.event_seq = event_seq;
+	file->done = done;
+	file->arg = arg;
+	file->runner->ops->run(file->runner, &file->job);
+}
+
+/* ---- copies -------------------------------------------------------------------------------- */
+
+static void copy_free(struct copy *copy)
+{
+	if (copy == NULL)
+		return;
+	db_backup_end(copy->backup);
+	free(copy->path);
+	free(copy);
+}
+
+static void copy_work(void *arg)
+{
+	struct copy *copy = arg;
+
+	pthread_mutex_lock(&copy->file->mutex);
+	if (copy->backup == NULL)
+		copy->more = db_backup_begin(copy->file->db, copy->path, &copy->backup,
+				     &copy->error) < 0 ? -1 : 1;
+	else
+		copy->more = db_backup_step(copy->backup, COPY_PAGES, &copy->error);
+	pthread_mutex_unlock(&copy->file->mutex);
+}
+
+static void copy_done(void *arg)
+{
+	struct copy *copy = arg;
+	struct store_file *file = copy->file;
+
+	if (copy->more > 0) {
+		file->runner->ops->run(file->runner, &copy->job);
+		return;
+	}
+	pthread_mutex_lock(&file->mutex);
+	db_backup_end(copy->backup);
+	copy->backup = NULL;
+	pthread_mutex_unlock(&file->mutex);
+	file->copy = NULL;
+	copy->done(copy->arg, copy->more < 0 ? &copy->error : NULL);
+	copy_free(copy);
+}
+
+static void file_copy(struct store *store, const char *path, store_done_fn *done, void *arg)
+{
+	struct store_file *file = file_of(store);
+	struct copy *copy;
+	struct error error;
+
+	if (file->copy != NULL) {
+		error_set(&error, ERR_CONFLICT, "another copy is being made");
+		done(arg, &error);
+		return;
+	}
+	copy = mem_zalloc(1, sizeof *copy);
+	copy->file = file;
+	copy->job = (struct job){.work = copy_work, .done = copy_done, .arg = copy};
+	copy->path = mem_strdup(path);
+	copy->done = done;
+	copy->arg = arg;
+	file->copy = copy;
+	file->runner->ops->run(file->runner, &copy->job);
+}
+
+/* ---- opening and closing ------------------------------------------------------------------- */
+
+static void file_free(struct store *store)
+{
+	struct store_file *file = file_of(store);
+
+	file->runner->ops->free(file->runner);
+	copy_free(file->copy);
+	tables_fini(&file->tables);
+	db_close(file->db);
+	rows_fini(&file->rows);
+	node_serials_fini(&file->serials);
+	pthread_mutex_destroy(&file->mutex);
+	free(file);
+}
+
+int store_file_verify(struct store *store, struct error *error)
+{
+	return db_verify(file_of(store)->db, error);
+}
+
+int store_file_open(const char *path, bool create, struct runner *runner, struct store **ret_store,
+	struct error *error)
+{
+	static const struct store_ops ops = {
+		.name = "sqlite",
+		.load = file_load,
+		.commit = file_commit,
+		.copy = file_copy,
+		.free = file_free,
+	};
+	struct store_file *file = mem_zalloc(1, sizeof *file);
+
+	file->store.ops = &ops;
+	file->runner = runner;
+	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file};
+	pthread_mutex_init(&file->mutex, NULL);
+	if (db_open(path, create, &file->db, error) < 0 ||
+		schema_set_up(file->db, path, error) < 0 ||
+		tables_init(&file->tables, file->db, error) < 0) {
+		file_free(&file->store);
+		return -1;
+	}
+	*ret_store = &file->store;
+	return 0;
+}

@@ -1,0 +1,14 @@
+/* From the tables of the state file into a core. */
+#ifndef IMD_STORE_LOAD_H
+#define IMD_STORE_LOAD_H
+
+#include "rows.h"
+#include "sqlite.h"
+
+/* Loads all that is stored into a core fresh from core_init, up to but without core_load_end, and the
+ * numbers of the nodes into serials, which are empty. ERR_STORAGE says what cannot be so: in which
+ * table, and where. */
+int load_tables(struct db *db, struct core *core, struct node_serials *serials,
+	uint64_t *ret_event_seq, struct error *error);
+
+#endif

@@ -1,0 +1,207 @@
+/* The file is to be read by people too, in the sqlite3 shell: states are words, times are ISO texts,
+ * and what the daemon can derive is not in it.
+ *
+ * A task has a row once it has begun. Before that it waits, or was cancelled with all that waited, at
+ * graphs.dropped. What tasks there are, and what waits for what, never changes: that is the
+ * plan, a blob a graph (plan.h). */
+#include "schema.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "imds", so that file(1) and other programs can tell. */
+#define APPLICATION_ID 0x696d6473
+
+/* What makes a file of version n + 1 of one of version n; the first makes it of nothing. Never
+ * change one that was released: add another, and a file to tests/e2e/states. */
+static const char *const migrations[SCHEMA_VERSION] = {
+	"CREATE TABLE daemon ("
+	"  one INTEGER PRIMARY KEY CHECK (one = 1),"
+	"  event_seq INTEGER NOT NULL"        /* the number of the last event */
+	") STRICT;"
+	"INSERT INTO daemon VALUES (1, 0);"
+	"CREATE TABLE groups ("
+	"  number INTEGER PRIMARY KEY,"       /* in the order in which they came into being */
+	"  name TEXT NOT NULL UNIQUE,"
+	"  next_graph TEXT NOT NULL,"         /* the id that its next graph will have */
+	"  proven_revision INTEGER NOT NULL"  /* the last one that was reached */
+	") STRICT;"
+	"CREATE TABLE specs ("
+	"  group_name TEXT NOT NULL,"
+	"  revision INTEGER NOT NULL,"
+	"  size INTEGER NOT NULL,"
+	"  version INTEGER NOT NULL,"
+	"  max_surge TEXT NOT NULL,"
+	"  max_unavailable TEXT NOT NULL,"
+	"  max_parallel INTEGER NOT NULL,"
+	"  min_ready_ms INTEGER NOT NULL,"
+	"  created TEXT NOT NULL,"
+	"  uid INTEGER NOT NULL,"
+	"  user TEXT NOT NULL,"
+	"  reason TEXT NOT NULL,"
+	"  note TEXT,"
+	"  PRIMARY KEY (group_name, revision)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE graphs ("
+	"  serial INTEGER PRIMARY KEY,"
+	"  id TEXT NOT NULL,"
+	"  group_name TEXT NOT NULL,"
+	"  revision INTEGER NOT NULL,"
+	"  state TEXT NOT NULL,"
+	"  reason TEXT NOT NULL,"
+	"  tasks INTEGER NOT NULL,"
+	"  min_available INTEGER NOT NULL,"
+	"  max_live INTEGER NOT NULL,"
+	"  created TEXT NOT NULL,"
+	"  started TEXT,"
+	"  dropped TEXT,"
+	"  finished TEXT,"
+	"  successor TEXT,"
+	"  failed_task INTEGER,"
+	"  error TEXT"
+	") STRICT;"
+	"CREATE TABLE plans ("
+	"  graph INTEGER PRIMARY KEY,"        /* graphs.serial */
+	"  tasks BLOB NOT NULL"
+	") STRICT;"
+	"CREATE TABLE tasks ("
+	"  graph INTEGER NOT NULL,"           /* graphs.serial */
+	"  id INTEGER NOT NULL,"
+	"  action TEXT NOT NULL,"
+	"  description TEXT,"
+	"  node TEXT,"
+	"  slot INTEGER,"
+	"  state TEXT NOT NULL,"
+	"  attempt INTEGER NOT NULL,"
+	"  started TEXT NOT NULL,"
+	"  finished TEXT,"
+	"  error TEXT,"
+	"  PRIMARY KEY (graph, id)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE nodes ("
+	"  serial INTEGER PRIMARY KEY,"
+	"  id TEXT NOT NULL,"
+	"  group_name TEXT NOT NULL,"
+	"  slot INTEGER NOT NULL,"
+	"  version INTEGER NOT NULL,"
+	"  revision INTEGER NOT NULL,"
+	"  state TEXT NOT NULL,"
+	"  asked TEXT,"                       /* what the driver was asked and has not answered */
+	"  marked INTEGER NOT NULL,"
+	"  created TEXT NOT NULL,"
+	"  started TEXT,"
+	"  finished TEXT,"
+	"  error TEXT"
+	") STRICT;"
+	"CREATE VIEW live_nodes AS"
+	"  SELECT group_name, slot, id, version, state, created, started, error FROM nodes"
+	"  WHERE state IN ('starting', 'running', 'unhealthy', 'shutting_down')"
+	"  ORDER BY group_name, slot;"
+	"CREATE VIEW running_tasks AS"
+	"  SELECT graphs.group_name, graphs.id AS graph, tasks.id AS task, tasks.action,"
+	"    tasks.description, tasks.node, tasks.slot, tasks.attempt, tasks.started, tasks.error"
+	"  FROM tasks JOIN graphs ON graphs.serial = tasks.graph"
+	"  WHERE tasks.state = 'running' ORDER BY tasks.graph, tasks.id;"
+	"CREATE VIEW history AS"
+	"  SELECT graphs.created AS at, graphs.group_name, graphs.revision, specs.size,"
+	"    specs.version, graphs.reason, specs.user, specs.note, graphs.id AS graph, graphs.tasks,"
+	"    graphs.state, graphs.finished, graphs.error"
+	"  FROM graphs LEFT JOIN specs ON specs.group_name = graphs.group_name"
+	"    AND specs.revision = graphs.revision ORDER BY graphs.serial;",
+};
+
+/* What holds for a connection, or has to be before the first table. With a WAL a commit is one sync
+ * of one file; FULL has it wait for that. */
+static const char *const settings[] = {
+	"PRAGMA auto_vacuum = INCREMENTAL",
+	"PRAGMA synchronous = FULL",
+	"PRAGMA journal_size_limit = 67108864",
+	"PRAGMA cache_size = -8192",
+	"PRAGMA temp_store = MEMORY",
+};
+
+static int check_owner(struct db *db, const char *path, int64_t *ret_version, struct error *error)
+{
+	int64_t application, tables;
+
+	if (db_number(db, "PRAGMA application_id", &application, error) < 0 ||
+		db_number(db, "PRAGMA user_version", ret_version, error) < 0 ||
+		db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, error) < 0)
+		return -1;
+	if (application == 0 && *ret_version == 0 && tables == 0)
+		return 0; /* it is new, or was being made when the daemon ended */
+	if (application != APPLICATION_ID || *ret_version < 1)
+		return error_set(error, ERR_STORAGE,
+			"%s is a database, but not a state file of imd: name another file", path);
+	if (*ret_version > SCHEMA_VERSION)
+		return error_set(error, ERR_STORAGE, "%s has version %" PRIi64 ", made by a newer imd; "
+			"this one knows versions up to %d", path, *ret_version, SCHEMA_VERSION);
+	return 0;
+}
+
+static int use_wal(struct db *db, const char *path, struct error *error)
+{
+	struct db_statement *statement;
+	const char *mode;
+	int row, ret = 0;
+
+	if (db_prepare(db, "PRAGMA journal_mode = WAL", &statement, error) < 0)
+		return -1;
+	row = db_next(statement, error);
+	mode = row > 0 ? db_column_text(statement, 0, NULL) : NULL;
+	if (row < 0)
+		ret = -1;
+	else if (mode == NULL || strcmp(mode, "wal") != 0)
+		ret = error_set(error, ERR_STORAGE, "%s cannot be used with a write-ahead log", path);
+	db_finish(statement);
+	return ret;
+}
+
+static int migrate_once(struct db *db, int64_t version, struct error *error)
+{
+	char numbers[96];
+
+	snprintf(numbers, sizeof numbers, "PRAGMA application_id = %d; PRAGMA user_version = %" PRIi64,
+		APPLICATION_ID, version + 1);
+	if (db_run(db, "BEGIN IMMEDIATE", error) < 0)
+		return -1;
+	if (db_run(db, migrations[version], error) < 0 || db_run(db, numbers, error) < 0 ||
+		db_run(db, "COMMIT", error) < 0) {
+		db_run(db, "ROLLBACK", NULL);
+		return -1;
+	}
+	return 0;
+}
+
+/* Says of what the sentence of the database is about. */
+static int with_path(int ret, const char *path, struct error *error)
+{
+	struct error inner = *error;
+
+	if (ret < 0 && strstr(inner.text, path) == NULL)
+		error_set(error, inner.code, "%s: %s", path, inner.text);
+	return ret;
+}
+
+static int set_up(struct db *db, const char *path, struct error *error)
+{
+	int64_t version;
+
+	if (check_owner(db, path, &version, error) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+		if (db_run(db, settings[i], error) < 0)
+			return -1;
+	if (use_wal(db, path, error) < 0)
+		return -1;
+	for (; version < SCHEMA_VERSION; version++)
+		if (migrate_once(db, version, error) < 0)
+			return -1;
+	return 0;
+}
+
+int schema_set_up(struct db *db, const char *path, struct error *error)
+{
+	return with_path(set_up(db, path, error), path, error);
+}

@@ -1,0 +1,14 @@
+/* The tables of the state file, and how files of earlier versions become files of this one. */
+#ifndef IMD_STORE_SCHEMA_H
+#define IMD_STORE_SCHEMA_H
+
+#include "sqlite.h"
+
+enum { SCHEMA_VERSION = 1 };
+
+/* Sets a database up that was just opened: makes the tables where it is empty, and brings it to
+ * SCHEMA_VERSION where it is older. Refuses, and leaves as it is, what is not imd's or is newer.
+ * `path` is for messages. */
+int schema_set_up(struct db *db, const char *path, struct error *error);
+
+#endif

@@ -1,0 +1,62 @@
+/* What the store needs of SQLite, and the one place that knows it. Every function that can fail says
+ * so with -1 and ERR_STORAGE; a database belongs to one thread at a time. */
+#ifndef IMD_STORE_SQLITE_H
+#define IMD_STORE_SQLITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/error.h"
+#include "proto/id.h"
+
+struct db;
+struct db_statement;
+struct db_backup;
+
+/* Opens a file, or makes it where `create` says so, and locks it for this process alone as long as
+ * it is open. Fails, and touches nothing, where another process has it. */
+int db_open(const char *path, bool create, struct db **ret_db, struct error *error);
+void db_close(struct db *db);
+
+/* Runs SQL that has no result. */
+int db_run(struct db *db, const char *sql, struct error *error);
+/* Runs a query for one number. */
+int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error *error);
+/* Looks through the whole file. Fails with the first thing that is wrong. */
+int db_verify(struct db *db, struct error *error);
+
+/* Statements. They are the caller's, and end before their database does. */
+int db_prepare(struct db *db, const char *sql, struct db_statement **ret_statement,
+	struct error *error);
+void db_finish(struct db_statement *statement); /* NULL is no statement */
+
+/* Parameters, from 1. Texts and blobs must stay until the statement has been carried out. An
+ * error shows when it is. */
+void db_bind_number(struct db_statement *statement, int place, int64_t value);
+void db_bind_text(struct db_statement *statement, int place, const char *text, size_t len);
+void db_bind_string(struct db_statement *statement, int place, const char *text); /* NULL: no value */
+void db_bind_blob(struct db_statement *statement, int place, const void *data, size_t len);
+void db_bind_none(struct db_statement *statement, int place);
+/* Carries a statement without result out, and makes it ready for the next time. */
+int db_execute(struct db_statement *statement, struct error *error);
+
+/* Goes to the next row: 1, 0 behind the last one, or -1. A statement that was not read to its end is
+ * ended with db_rewind. */
+int db_next(struct db_statement *statement, struct error *error);
+void db_rewind(struct db_statement *statement);
+/* Columns of the row, from 0; texts and blobs are valid until the next call on the statement. Where
+ * there is no value a number is 0, and a text or blob NULL. */
+int64_t db_column_number(struct db_statement *statement, int column);
+const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len);
+const void *db_column_blob(struct db_statement *statement, int column, size_t *ret_len);
+
+/* A copy into a file that must not exist, some pages at a time; what is committed in between is in it. */
+int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup,
+	struct error *error);
+/* 1: there is more to do; 0: the copy is whole and durable. After 0 and -1 only db_backup_end is left,
+ * which removes a copy that is not whole. */
+int db_backup_step(struct db_backup *backup, int pages, struct error *error);
+void db_backup_end(struct db_backup *backup);
+
+#endif
