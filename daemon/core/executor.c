@@ -211,11 +211,26 @@ static void task_sleep(struct core *core, struct graph *graph, uint32_t task, en
 	change_task(core, graph, task);
 }
 
+/* Whether a task whose attempt failed has another one: while its graph runs, and then as long as the
+ * graph that came after it waits for the node with a Settle. That has attempts of its own, and the one that
+ * was in flight when it was planned is not one of them. */
+static bool attempts_left(const struct core *core, const struct graph *graph, uint32_t task)
+{
+	const struct node *node = core_node_find(core, &graph->tasks[task].node);
+	const struct graph *active = graph_group(core, graph)->active;
+
+	if (graph->state == GRAPH_RUNNING)
+		return graph->tasks[task].attempt <= core->config.retries;
+	if (node->settle == TASK_NONE || active->state != GRAPH_RUNNING)
+		return false;
+	return active->tasks[node->settle].attempt <= core->config.retries + 1;
+}
+
 bool task_retry(struct core *core, struct graph *graph, uint32_t task, const char *error)
 {
 	struct task *t = &graph->tasks[task];
 
-	if (graph->state != GRAPH_RUNNING || t->attempt > core->config.retries)
+	if (!attempts_left(core, graph, task))
 		return false;
 	task_set_error(graph, task, error);
 	core->counters.tasks_retried++;
@@ -230,9 +245,14 @@ static void task_again(struct core *core, struct graph *graph, uint32_t task)
 	struct task *t = &graph->tasks[task];
 	uint32_t ref = node_ref(core, &t->node);
 	struct node *node = node_at(&core->nodes, ref);
+	struct graph *active = graph_group(core, graph)->active;
 	bool start = t->action == ACTION_START_NODE;
 
 	t->attempt++;
+	if (node->settle != TASK_NONE) {
+		active->tasks[node->settle].attempt++;
+		change_task(core, active, node->settle);
+	}
 	node->op = start ? OP_START : OP_STOP;
 	change_task(core, graph, task);
 	change_node(core, ref);
@@ -401,27 +421,65 @@ void graph_check_end(struct core *core, struct graph *graph)
 	}
 }
 
-/* What a node is left as that was to be tried again, and will not be. */
-static void node_give_up(struct core *core, uint32_t ref, enum task_state state, const char *error)
+/* A node that was to be tried again will not be: its task ends in this state. */
+static void node_give_up(struct core *core, uint32_t ref, enum task_state state)
 {
 	struct node *node = node_at(&core->nodes, ref);
+	struct graph *graph = core->graphs[node->graph];
+	struct task *t = &graph->tasks[node->task];
+	const char *error = graph_task_error(graph, node->task);
 	bool starting = node->state == NODE_STARTING;
 	char text[LIMIT_ERROR_TEXT];
 
+	assert(t->gate == GATE_RETRY);
+	timers_cancel(&core->timers, t->timer);
+	t->gate = GATE_NONE;
 	snprintf(text, sizeof text, "%s", error ? error : "");
 	if (starting)
 		node_close(core, ref, NODE_FAILED, text);
 	else
 		node_set_state(core, ref, NODE_UNHEALTHY, text);
+	node_settled(core, ref, SETTLED_FAILED, text);
 	node_task_end(core, ref, state, NULL);
 	if (starting)
 		node_bury(core, ref);
+}
+
+static bool node_retries(const struct core *core, const struct node *node)
+{
+	return node->graph != GRAPH_NONE &&
+		core->graphs[node->graph]->tasks[node->task].gate == GATE_RETRY;
+}
+
+void group_give_up_retries(struct core *core, struct group *group)
+{
+	for (uint32_t i = 0; i < group->slots_used; i++) {
+		uint32_t ref = group->slots[i].node;
+
+		if (ref != NODE_NONE && node_retries(core, node_at(&core->nodes, ref)))
+			node_give_up(core, ref, TASK_CANCELLED);
+	}
+}
+
+/* A graph that has failed still waits for what is in flight, but not for another attempt. */
+static void settle_drop(struct core *core, struct graph *graph, uint32_t task, bool keep)
+{
+	uint32_t ref = node_ref(core, &graph->tasks[task].node);
+	struct node *node = node_at(&core->nodes, ref);
+
+	if (!keep) {
+		node->settle = TASK_NONE;
+		task_end(core, graph, task, TASK_CANCELLED, NULL);
+	} else if (node_retries(core, node)) {
+		node_give_up(core, ref, TASK_CANCELLED);
+	}
 }
 
 /* Ends one task of a graph that goes on no further, unless it is in flight. */
 static void task_drop(struct core *core, struct graph *graph, uint32_t task, bool keep_settles)
 {
 	struct task *t = &graph->tasks[task];
+	bool errored = graph->state == GRAPH_RUNNING_ERRORED;
 
 	if (t->state == TASK_WAITING) {
 		if (t->gate == GATE_BACKOFF)
@@ -430,14 +488,9 @@ static void task_drop(struct core *core, struct graph *graph, uint32_t task, boo
 	} else if (t->state != TASK_RUNNING) {
 		return;
 	} else if (t->gate == GATE_RETRY) {
-		timers_cancel(&core->timers, t->timer);
-		t->gate = GATE_NONE;
-		node_give_up(core, node_ref(core, &t->node),
-			graph->state == GRAPH_RUNNING_ERRORED ? TASK_FAILED : TASK_CANCELLED,
-			graph_task_error(graph, task));
-	} else if (t->gate == GATE_SETTLE && !keep_settles) {
-		node_at(&core->nodes, node_ref(core, &t->node))->settle = TASK_NONE;
-		task_end(core, graph, task, TASK_CANCELLED, NULL);
+		node_give_up(core, node_ref(core, &t->node), errored ? TASK_FAILED : TASK_CANCELLED);
+	} else if (t->gate == GATE_SETTLE) {
+		settle_drop(core, graph, task, keep_settles);
 	}
 }
 
@@ -469,11 +522,13 @@ static void graph_fail(struct core *core, struct graph *graph, uint32_t task)
 {
 	const struct task *t = &graph->tasks[task];
 	const char *why = graph_task_error(graph, task);
+	const char *what = t->description == DESCRIPTION_SETTLE
+		? task_description_name(t->description) : task_action_name(t->action);
 	char text[LIMIT_ERROR_TEXT], id[ID_TEXT_LEN + 1];
 
 	id_format_z(&t->node, id);
-	snprintf(text, sizeof text, "task %u, %s %s in slot %u, failed at attempt %u: %s", task,
-		task_action_name(t->action), id, t->slot, t->attempt, why ? why : "no reason given");
+	snprintf(text, sizeof text, "task %u, %s %s in slot %u, failed at attempt %u: %s", task, what,
+		id, t->slot, t->attempt, why ? why : "no reason given");
 	graph->state = GRAPH_RUNNING_ERRORED;
 	graph->failed_task = task;
 	graph->error = mem_strdup(text);

@@ -66,8 +66,12 @@ uint32_t group_dispatch(struct core *core, struct group *group, uint32_t budget)
 bool group_can_dispatch(const struct core *core, const struct group *group);
 void task_end(struct core *core, struct graph *graph, uint32_t task, enum task_state state,
 	const char *error);
-/* An attempt of the node's task failed: another one follows (true), or not. */
+/* An attempt of the node's task failed: another one follows (true), or not. One does as long as the
+ * graph runs, or one that does has a Settle that waits for the node. */
 bool task_retry(struct core *core, struct graph *graph, uint32_t task, const char *error);
+/* Lets go of the nodes that wait for another attempt in graphs that run no more: a new plan does
+ * not see them. */
+void group_give_up_retries(struct core *core, struct group *group);
 void task_timer(struct core *core, struct graph *graph, uint32_t task);
 
 /* outcome.c: what the driver tells. */
@@ -77,9 +81,11 @@ int step_exited(struct core *core, struct core_event *event, struct error *error
 int step_inspected(struct core *core, struct core_event *event, struct error *error);
 /* The node's task is over: cuts the tie, and ends the task. */
 void node_task_end(struct core *core, uint32_t node, enum task_state state, const char *error);
-/* The Settle task that waits for the node, if any, ends; where it did not come as planned the
- * group is planned anew. */
-void node_settled(struct core *core, uint32_t node, bool as_planned);
+/* The Settle task that waits for the node, if any, ends. Where something was otherwise than planned
+ * the group is planned anew; where it failed for good, so does the graph, as if it had been a task of
+ * its own: a release that fails is not tried for ever. `error` is of that alone. */
+enum settled { SETTLED_AS_PLANNED, SETTLED_OTHERWISE, SETTLED_FAILED };
+void node_settled(struct core *core, uint32_t node, enum settled settled, const char *error);
 void node_becomes_available(struct core *core, uint32_t node);
 /* The node runs: it is available, or a timer will tell, by the min-ready of the group's spec. */
 void node_watch_ready(struct core *core, uint32_t node);
@@ -87,7 +93,7 @@ void node_watch_ready(struct core *core, uint32_t node);
 struct node_outcome {
 	enum node_state state;
 	const char *error;
-	bool as_planned;          /* for a Settle task */
+	enum settled settled;     /* for a Settle task */
 	enum task_state task_state;
 	const char *task_error;
 };

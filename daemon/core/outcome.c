@@ -24,24 +24,30 @@ void node_task_end(struct core *core, uint32_t ref, enum task_state state, const
 	task_end(core, graph, task, state, error);
 }
 
-void node_settled(struct core *core, uint32_t ref, bool as_planned)
+void node_settled(struct core *core, uint32_t ref, enum settled settled, const char *error)
 {
+	static const enum task_state states[] = {
+		[SETTLED_AS_PLANNED] = TASK_SUCCEEDED,
+		[SETTLED_OTHERWISE] = TASK_CANCELLED,
+		[SETTLED_FAILED] = TASK_FAILED,
+	};
 	struct node *node = node_at(&core->nodes, ref);
 	struct group *group = core->groups[node->group];
 	uint32_t settle = node->settle;
 
 	if (settle == TASK_NONE)
 		return;
-	if (!as_planned)
+	if (settled == SETTLED_OTHERWISE)
 		group_replan_due(core, group, REASON_SETTLE);
 	node->settle = TASK_NONE;
-	task_end(core, group->active, settle, as_planned ? TASK_SUCCEEDED : TASK_CANCELLED, NULL);
+	task_end(core, group->active, settle, states[settled],
+		settled == SETTLED_FAILED ? error : NULL);
 }
 
 void node_over(struct core *core, uint32_t ref, const struct node_outcome *outcome)
 {
 	node_close(core, ref, outcome->state, outcome->error);
-	node_settled(core, ref, outcome->as_planned);
+	node_settled(core, ref, outcome->settled, outcome->error);
 	node_task_end(core, ref, outcome->task_state, outcome->task_error);
 	node_bury(core, ref);
 }
@@ -64,7 +70,7 @@ void node_becomes_available(struct core *core, uint32_t ref)
 	node_disarm_ready(core, node);
 	node_set_available(core, ref, true);
 	node_task_end(core, ref, TASK_SUCCEEDED, NULL);
-	node_settled(core, ref, true);
+	node_settled(core, ref, SETTLED_AS_PLANNED, NULL);
 }
 
 static void start_succeeded(struct core *core, uint32_t ref)
@@ -75,7 +81,7 @@ static void start_succeeded(struct core *core, uint32_t ref)
 	node->op = OP_NONE;
 	node_set_state(core, ref, NODE_RUNNING, NULL);
 	if (!wanted) { /* it was to be cancelled, but was quicker */
-		node_settled(core, ref, false);
+		node_settled(core, ref, SETTLED_OTHERWISE, NULL);
 		node_task_end(core, ref, TASK_SUCCEEDED, NULL);
 	} else {
 		node_graph(core, node)->tasks[node->task].gate = GATE_MIN_READY;
@@ -94,7 +100,7 @@ static void start_failed(struct core *core, uint32_t ref, const char *text)
 	if (wanted && task_retry(core, node_graph(core, node), node->task, text))
 		return;
 	node_over(core, ref, &(struct node_outcome){.state = NODE_FAILED, .error = text,
-		.as_planned = !wanted, .task_state = TASK_FAILED, .task_error = text});
+		.settled = wanted ? SETTLED_FAILED : SETTLED_AS_PLANNED, .task_state = TASK_FAILED, .task_error = text});
 }
 
 static void start_cancelled(struct core *core, uint32_t ref)
@@ -106,14 +112,14 @@ static void start_cancelled(struct core *core, uint32_t ref)
 		return;
 	}
 	node_over(core, ref, &(struct node_outcome){.state = NODE_SHUT_DOWN,
-		.as_planned = true, .task_state = TASK_CANCELLED});
+		.settled = SETTLED_AS_PLANNED, .task_state = TASK_CANCELLED});
 }
 
 /* The node was to end, and did not. */
-static void end_failed(struct core *core, uint32_t ref, const char *text)
+static void end_failed(struct core *core, uint32_t ref, enum settled settled, const char *text)
 {
 	node_set_state(core, ref, NODE_UNHEALTHY, text);
-	node_settled(core, ref, false);
+	node_settled(core, ref, settled, text);
 	node_task_end(core, ref, TASK_FAILED, text);
 }
 
@@ -127,9 +133,9 @@ static void stop_done(struct core *core, uint32_t ref, bool ok, const char *text
 		return;
 	if (ok)
 		node_over(core, ref, &(struct node_outcome){.state = NODE_SHUT_DOWN,
-			.as_planned = true, .task_state = TASK_SUCCEEDED});
+			.settled = SETTLED_AS_PLANNED, .task_state = TASK_SUCCEEDED});
 	else
-		end_failed(core, ref, text);
+		end_failed(core, ref, SETTLED_FAILED, text);
 }
 
 static void kill_done(struct core *core, uint32_t ref, bool ok, const char *text)
@@ -138,14 +144,14 @@ static void kill_done(struct core *core, uint32_t ref, bool ok, const char *text
 
 	node->op = OP_NONE;
 	change_node(core, ref);
-	if (!ok) {
-		end_failed(core, ref, text);
+	if (!ok) { /* it is left to a new plan to stop it in the usual way */
+		end_failed(core, ref, SETTLED_OTHERWISE, text);
 		return;
 	}
 	heal_count_loss(core, ref);
 	core->counters.nodes_died++;
 	node_over(core, ref, &(struct node_outcome){.state = NODE_FAILED, .error = node->error,
-		.as_planned = true, .task_state = TASK_SUCCEEDED});
+		.settled = SETTLED_AS_PLANNED, .task_state = TASK_SUCCEEDED});
 }
 
 int step_done(struct core *core, struct core_event *event, struct error *error)
@@ -179,7 +185,7 @@ static void drop_min_ready(struct core *core, uint32_t ref, const char *text)
 	char why[LIMIT_ERROR_TEXT];
 
 	snprintf(why, sizeof why, "not available after min-ready: %s", text ? text : "it ended");
-	node_settled(core, ref, false);
+	node_settled(core, ref, SETTLED_FAILED, why);
 	node_task_end(core, ref, TASK_FAILED, why);
 }
 
@@ -217,7 +223,7 @@ int step_health(struct core *core, struct core_event *event, struct error *error
 		if (node->graph != GRAPH_NONE) {
 			drop_min_ready(core, ref, event->text);
 		} else {
-			node_settled(core, ref, false);
+			node_settled(core, ref, SETTLED_OTHERWISE, NULL);
 			heal_unhealthy(core, ref);
 		}
 	}
@@ -245,7 +251,7 @@ int step_exited(struct core *core, struct core_event *event, struct error *error
 	if (node->graph != GRAPH_NONE)
 		drop_min_ready(core, ref, text);
 	else
-		node_settled(core, ref, false);
+		node_settled(core, ref, SETTLED_OTHERWISE, NULL);
 	node_bury(core, ref);
 	return 0;
 }

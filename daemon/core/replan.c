@@ -6,7 +6,7 @@
 #include "proto/mem.h"
 
 /* How the planner is to see a node; false where the plan will not find it: its start is between two
- * attempts, which end when the graph does. */
+ * attempts, of which there are no more when the plan is adopted. */
 static bool node_view(const struct core *core, const struct node *node, uint64_t min_ready_ms,
 	struct plan_node *ret_view)
 {
@@ -116,6 +116,7 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 		old->successor = graph->id;
 		graph_stop(core, old, GRAPH_SUPERSEDED);
 	}
+	group_give_up_retries(core, group);
 	for (size_t i = 0; i < count; i++)
 		if (nodes[i].release)
 			release_node(core, &nodes[i]);

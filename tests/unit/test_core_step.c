@@ -297,23 +297,6 @@ START_TEST(a_start_that_was_quicker_than_its_cancel)
 }
 END_TEST
 
-/* A start of the old graph that the new one relies on fails: planned anew, with attempts anew. */
-START_TEST(a_start_that_settles_otherwise)
-{
-	story_setup();
-	update_to(1, 1);
-	update_to(2, 1);
-	expect_did("start 0@1, start 1@1");
-	answer(0, RESULT_FAILED, "no room");
-	expect_did("start 0@1");
-	ck_assert_int_eq(last_graph()->reason, REASON_SETTLE);
-	expect_nodes("s1 s1");
-	all_done();
-	expect_nodes("a1 a1");
-	story_end();
-}
-END_TEST
-
 /* Whatever the number of updates, never too many nodes and never too few. */
 START_TEST(updates_in_a_row)
 {
@@ -539,7 +522,7 @@ int main(void)
 		a_start_that_fails_for_good_fails_the_graph, a_failing_graph_gives_up_what_sleeps,
 		a_stop_that_fails_for_good_leaves_the_node_unhealthy, an_update_supersedes_another,
 		a_start_that_is_still_wanted_goes_on, a_start_that_was_quicker_than_its_cancel,
-		a_start_that_settles_otherwise, updates_in_a_row, max_parallel, cancel, if_revision,
+		updates_in_a_row, max_parallel, cancel, if_revision,
 		groups_have_a_limit_and_do_not_mix, marked_nodes_go_first,
 		the_past_is_kept_to_a_limit, a_budget_of_starts, stale_reports_are_ignored,
 	};
