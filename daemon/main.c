@@ -27,7 +27,8 @@
 enum {
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
-	FD_RESERVE = 32,     /* descriptors for other things than clients */
+	FD_RESERVE = 32,     /* descriptors for other things than clients; */
+	FD_MIN = 16,         /* with fewer in all there would be none for any client */
 	STATUS_EVERY_S = 1,
 	STATUS_SIZE = 256,
 	PRIORITY_SIGNALS = 0, /* before all else that a pass has to do, */
@@ -295,22 +296,26 @@ static int hold_standard_fds(void)
 }
 
 /* As many descriptors as the system allows, and no more clients than they are enough for. */
-static void limit_clients(struct config *config)
+static int limit_clients(struct config *config, struct error *error)
 {
 	struct rlimit limit;
 	uint64_t most;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
+		return 0;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < FD_MIN)
+		return error_set(error, ERR_INTERNAL, "the limit of %llu descriptors is too low: "
+			"at least %d are needed", (unsigned long long)limit.rlim_cur, FD_MIN);
 	most = limit.rlim_cur > FD_RESERVE + 1 ? limit.rlim_cur - FD_RESERVE : 1;
 	if (config->max_clients <= most)
-		return;
+		return 0;
 	log_event(LEVEL_WARNING, "max-clients-lowered", LOG_U64("asked", config->max_clients),
 		LOG_U64("max-clients", most), LOG_U64("descriptors", limit.rlim_cur));
 	config->max_clients = (uint32_t)most;
+	return 0;
 }
 
 static struct event_base *base_new(void)
@@ -407,7 +412,8 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 		return -1;
 	if (server.listen_fd >= 0)
 		server.path = config->socket = path_of_socket(imd, server.listen_fd);
-	limit_clients(config);
+	if (limit_clients(config, error) < 0)
+		return -1;
 	server.max_clients = config->max_clients;
 	imd->server = server_new(imd->base, &server, error);
 	return imd->server != NULL ? 0 : -1;

@@ -165,6 +165,14 @@ int request_group(const struct session *session, const struct request *request,
 	return 0;
 }
 
+/* A name that cannot be one is said to be so whatever the id. */
+static int group_option_check(const struct request *request, struct error *error)
+{
+	const char *name;
+
+	return request_group_name(request, &name, error);
+}
+
 /* Whether a thing of this group is in the one that the option names. An id alone will do, too. */
 static int group_check(const struct session *session, const struct request *request,
 	uint32_t group, const char *what, struct error *error)
@@ -187,7 +195,8 @@ int request_graph(const struct session *session, const struct request *request, 
 	const struct word *word = &request->args[arg];
 	struct id_prefix prefix;
 
-	if (id_prefix_parse(word->text, word->len, &prefix, error) < 0 ||
+	if (group_option_check(request, error) < 0 ||
+		id_prefix_parse(word->text, word->len, &prefix, error) < 0 ||
 		core_graph_lookup(engine_core(session->server->engine), &prefix, ret_graph, error) < 0)
 		return -1;
 	return group_check(session, request, (*ret_graph)->group, "graph", error);
@@ -199,7 +208,8 @@ int request_node(const struct session *session, const struct request *request, u
 	const struct word *word = &request->args[arg];
 	struct id_prefix prefix;
 
-	if (id_prefix_parse(word->text, word->len, &prefix, error) < 0 ||
+	if (group_option_check(request, error) < 0 ||
+		id_prefix_parse(word->text, word->len, &prefix, error) < 0 ||
 		core_node_lookup(engine_core(session->server->engine), &prefix, ret_node, error) < 0)
 		return -1;
 	return group_check(session, request, (*ret_node)->group, "node", error);

@@ -159,14 +159,16 @@ static int watch_kind(const char *name, enum watch_kind *ret_kind, struct error 
 		"WATCH is for NODES, GRAPHS, TASKS or ALL, not for %.40s", name);
 }
 
-/* What is watched, and the listing of it as it is now. */
+/* What is watched, the listing of it as it is now, and whether it is a graph that has ended. */
 static int watch_target(struct session *session, const struct request *request,
-	struct watch_filter *ret_filter, struct listing *ret_listing, struct error *error)
+	struct watch_filter *ret_filter, struct listing *ret_listing, bool *ret_ended,
+	struct error *error)
 {
 	struct watch_filter filter = {.graph = WATCH_ANY_GRAPH, .group = WATCH_ANY_GROUP};
 	struct graph *graph;
 	struct group *group;
 
+	*ret_ended = false;
 	if (watch_kind(request->args[0].text, &filter.kind, error) < 0)
 		return -1;
 	if (request->arg_count == 1) {
@@ -179,6 +181,7 @@ static int watch_target(struct session *session, const struct request *request,
 		if (request_graph(session, request, 1, &graph, error) < 0)
 			return -1;
 		filter.graph = graph->serial;
+		*ret_ended = graph_ended(graph);
 		listing_of_graph(ret_listing, PARTS(PART_TASKS), &graph->id);
 	} else {
 		return error_set(error, ERR_BAD_ARGUMENT, "only WATCH TASKS takes a graph");
@@ -217,10 +220,10 @@ int cmd_watch(struct session *session, const struct request *request, struct err
 	uint64_t seq = session->server->ring.published;
 	struct watch_filter filter;
 	struct listing listing;
-	bool initial;
+	bool initial, ended;
 
 	if (request_bool(request, OPT_INITIAL, since == NULL, &initial, error) < 0 ||
-		watch_target(session, request, &filter, &listing, error) < 0)
+		watch_target(session, request, &filter, &listing, &ended, error) < 0)
 		return -1;
 	if (since != NULL && initial)
 		return error_set(error, ERR_BAD_ARGUMENT, "since has no initial records");
@@ -234,6 +237,7 @@ int cmd_watch(struct session *session, const struct request *request, struct err
 		session->listing = listing;
 		session_list(session, FINISH_WATCH);
 	} else {
+		session->watch.over = ended && since == NULL;
 		watch_at_once(session, seq);
 	}
 	return 0;

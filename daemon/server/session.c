@@ -112,9 +112,11 @@ static void session_listing_begin(struct session *session, const struct core *co
 	const struct graph *graph;
 
 	session->listing_begun = true;
-	if (session->finish == FINISH_WATCH)
-		session->watch.cursor = session->server->ring.published;
 	graph = listing_graph(&session->listing, core);
+	if (session->finish == FINISH_WATCH) {
+		session->watch.cursor = session->server->ring.published;
+		session->watch.over = graph != NULL && graph_ended(graph);
+	}
 	if (session->finish == FINISH_PLAN && graph != NULL) {
 		session->plan = (struct session_plan){
 			.revision = graph->revision,

@@ -42,6 +42,14 @@ static bool filter_passes(const struct watch_filter *filter, const struct ring_e
 		(filter->graph == WATCH_ANY_GRAPH || filter->graph == event->graph);
 }
 
+/* Only the end of a graph is told to those who watch graphs and to those who watch tasks. */
+static bool filter_ends(const struct watch_filter *filter, const struct ring_event *event)
+{
+	uint32_t both = KIND(WATCH_GRAPHS) | KIND(WATCH_TASKS);
+
+	return filter->graph != WATCH_ANY_GRAPH && (event->kinds & both) == both;
+}
+
 /* ---- what is written ----------------------------------------------------------------------- */
 
 /* Adds a line to the runs of bytes; false where there is no place for another run. */
@@ -74,12 +82,15 @@ static void batch_make(struct watch_batch *batch, const struct ring *ring,
 	batch->bytes = 0;
 	batch->count = 0;
 	batch->to = from;
-	while (batch->to < end && batch->bytes < FEED_BYTES) {
+	batch->ends = false;
+	while (batch->to < end && batch->bytes < FEED_BYTES && !batch->ends) {
 		const char *text;
 		const struct ring_event *event = ring_at(ring, batch->to + 1, &text);
+		bool passes = filter_passes(filter, event);
 
-		if (filter_passes(filter, event) && !batch_add(batch, text, event->len))
+		if (passes && !batch_add(batch, text, event->len))
 			return;
+		batch->ends = passes && filter_ends(filter, event);
 		batch->to++;
 	}
 }
@@ -147,7 +158,10 @@ static void watch_cut(struct session *session, const struct watch_batch *batch, 
 		sent -= event->len;
 	}
 	session->watch.cursor = seq;
-	watch_set_blocked(&session->watch);
+	if (filter_ends(&session->watch.filter, event))
+		watch_end(session);
+	else
+		watch_set_blocked(&session->watch);
 	if (evbuffer_add(session->output, text + sent, event->len - sent) < 0)
 		session_close(session);
 }
@@ -192,6 +206,10 @@ static size_t watch_feed(struct server *server, struct session *session)
 	}
 	if ((size_t)sent < batch->bytes) {
 		watch_cut(session, batch, (size_t)sent);
+	} else if (batch->ends) {
+		watch_end(session);
+		session_go(session); /* which may have waited for nothing else */
+		server->watchers.batch.to = 0;
 	} else {
 		watch->cursor = batch->to;
 		watch_set_ready(server, watch);
@@ -307,6 +325,7 @@ void watch_prepare(struct session *session, const struct watch_filter *filter, u
 	session->watch.filter = *filter;
 	session->watch.cursor = cursor;
 	session->watch.state = WATCH_PENDING;
+	session->watch.over = false;
 	session->server->watchers.count++;
 }
 
@@ -326,6 +345,10 @@ void watch_unblock(struct session *session)
 /* The reply is written before the turn comes, or else the turn finds it waiting. */
 void watch_begin(struct session *session)
 {
+	if (session->watch.over) {
+		watch_end(session);
+		return;
+	}
 	socket_narrow(session);
 	watch_go(session);
 }

@@ -40,6 +40,7 @@ struct watch {
 	struct watch_filter filter;
 	uint64_t cursor; /* the last event that was written or passed over; not kept while idle */
 	enum watch_state state;
+	bool over; /* the graph that is watched had ended before: no event will come */
 	int socket_bytes; /* the size that the socket's buffer had before it was made narrow, 0: it has it */
 };
 
@@ -48,6 +49,7 @@ struct watch {
 struct watch_batch {
 	struct watch_filter filter;
 	uint64_t from, to; /* to 0: there is none */
+	bool ends; /* `to` is the last event that there will be for the filter */
 	size_t bytes;
 	int count;
 	struct iovec vectors[WATCH_VECTORS];

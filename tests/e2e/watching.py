@@ -413,20 +413,21 @@ def two_hundred_watchers():
 
 @case
 def tasks_of_one_graph():
-    with Daemon("--mock-delay=0-1ms") as imd:
+    """The graph does not end by itself, so that it is watched in time; an UPDATE supersedes it."""
+    with Daemon("--mock-delay=1h") as imd:
         client, other, watcher = imd.client(), imd.client(), imd.client()
         graph = client.ok("UPDATE 8 1 group=a max-parallel=1").end["graph"]
         noise = client.ok("UPDATE 8 1 group=b").end["graph"]
         reply = watcher.ok(f"WATCH TASKS {graph[:18]}")
         equal([task["graph"] for task in reply.records], [graph] * 9, "records")
+        other.ok("UPDATE 0 1 group=b")
+        client.ok("UPDATE 0 1 group=a")
         events = watcher.await_end(graph)
         expect(all(event["graph"] == graph for event in events), "events of another graph")
-        equal(events[-1].type, "graph-succeeded", "the last event")
+        equal(events[-1].type, "graph-superseded", "the last event")
         states = {task["id"]: task["state"] for task in reply.records}
         states.update((event["task"], event["state"]) for event in events[:-1])
-        equal(set(states.values()), {"succeeded"}, "states at the end")
-        other.ok("WATCH GRAPHS group=b initial=no")
-        other.events += []
+        equal(set(states.values()), {"cancelled"}, "states at the end")
         client.ok("UPDATE 0 1 group=a")
         watcher.ok("PING")
         equal(watcher.events, [], "events behind the end of the graph that is watched")
@@ -446,7 +447,23 @@ def tasks_of_a_graph_that_has_ended():
         watcher.await_end(client.ok("UPDATE 3 2").end["graph"])
         late.ok("PING")
         equal(late.events, [], "events")
-        late.ok("UNWATCH")
+        late.ok("WATCH GRAPHS initial=no")  # the other watch is over
+
+
+@case
+def a_watch_of_a_graph_is_over_with_it():
+    """A client that has shut its sending side is closed then, for nothing more will come."""
+    with Daemon("--mock-delay=1h") as imd:
+        client, during, behind = imd.client(), imd.client(), imd.client()
+        graph = client.ok("UPDATE 2 1").end["graph"]
+        during.ok(f"WATCH TASKS {graph}")
+        during.half_close()
+        client.ok("UPDATE 0 1")
+        during.await_end(graph)
+        equal(during.line(), None, "behind the end of the graph")
+        behind.ok(f"WATCH TASKS {graph} initial=no")
+        behind.half_close()
+        equal(behind.line(), None, "behind a watch of an ended graph")
 
 
 @case
