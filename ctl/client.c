@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,7 +45,6 @@ void client_close(struct client *client)
 	words_fini(&client->words);
 	words_init(&client->words);
 	client->begin = 0;
-	client->scanned = 0;
 }
 
 /* What is left until the deadline; -1 for ever, as poll() has it. */
@@ -58,9 +58,12 @@ static int time_left_ms(const struct client *client)
 	return left_ms < 0 ? 0 : left_ms > INT32_MAX ? INT32_MAX : (int)left_ms;
 }
 
-static int cannot_reach(const struct client *client, const char *why)
+int client_lost(struct client *client, const char *why)
 {
-	say("cannot reach imd at %s: %s", client->path, why);
+	if (client->resumes)
+		snprintf(client->why, sizeof client->why, "%s", why);
+	else
+		say("cannot reach imd at %s: %s", client->path, why);
 	return STATUS_UNREACHABLE;
 }
 
@@ -81,7 +84,7 @@ static int connect_in_time(struct client *client, const struct sockaddr_un *addr
 		if (errno == EAGAIN)
 			return STATUS_TIMED_OUT;
 		if (errno != EINTR)
-			return cannot_reach(client, strerror(errno));
+			return client_lost(client, strerror(errno));
 	}
 	return STATUS_OK;
 }
@@ -93,39 +96,49 @@ int client_open(struct client *client)
 
 	assert(client->fd < 0);
 	if (strlen(client->path) >= sizeof address.sun_path)
-		return cannot_reach(client, "the path is too long for a socket");
+		return client_lost(client, "the path is too long for a socket");
 	strcpy(address.sun_path, client->path);
+	client->lagged = false;
 	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
-		return cannot_reach(client, strerror(errno));
+		return client_lost(client, strerror(errno));
 	status = connect_in_time(client, &address);
 	if (status != STATUS_OK)
 		client_close(client);
 	return status;
 }
 
-/* Waits until the socket is ready for `events`. */
-static int wait_for(struct client *client, short events)
+/* Waits until the socket, if there is one, is ready for `events`, at most limit_ms; -1: no limit.
+ * That this time is over is no failure. */
+static int wait_for(struct client *client, short events, int limit_ms)
 {
 	struct pollfd poll_fds[] = {
 		{.fd = client->fd, .events = events},
 		{.fd = interrupt_fd(), .events = POLLIN},
 		{.fd = client->streams ? STDOUT_FILENO : -1, .events = 0},
 	};
+	int left_ms = time_left_ms(client);
+	bool limited = limit_ms >= 0 && (left_ms < 0 || limit_ms < left_ms);
 	int ready;
 
 	if (interrupt_seen())
 		return STATUS_INTERRUPTED;
-	ready = poll(poll_fds, 3, time_left_ms(client));
+	ready = poll(poll_fds, 3, limited ? limit_ms : left_ms);
 	if (ready == 0)
-		return STATUS_TIMED_OUT;
+		return limited ? STATUS_OK : STATUS_TIMED_OUT;
 	if (ready < 0 && errno != EINTR)
-		return cannot_reach(client, strerror(errno));
+		return client_lost(client, strerror(errno));
 	if (interrupt_seen())
 		return STATUS_INTERRUPTED;
 	if (ready > 0 && (poll_fds[2].revents & POLLERR) != 0)
 		return STATUS_FAILED;
 	return STATUS_OK;
+}
+
+int client_pause(struct client *client, int delay_ms)
+{
+	client_close(client);
+	return wait_for(client, 0, delay_ms);
 }
 
 static bool would_wait(int error_number)
@@ -145,11 +158,11 @@ int client_send(struct client *client, const struct buf *request)
 		if (len >= 0)
 			sent += (size_t)len;
 		else if (would_wait(errno))
-			status = wait_for(client, POLLOUT);
+			status = wait_for(client, POLLOUT, -1);
 		else if (errno == EPIPE || errno == ECONNRESET)
 			return STATUS_OK; /* reading tells what the daemon said before it closed */
 		else
-			status = cannot_reach(client, strerror(errno));
+			status = client_lost(client, strerror(errno));
 		if (status != STATUS_OK)
 			return status;
 	}
@@ -164,7 +177,6 @@ static int receive_more(struct client *client)
 	if (client->begin > 0) {
 		memmove(in->data, in->data + client->begin, in->len - client->begin);
 		in->len -= client->begin;
-		client->scanned -= client->begin;
 		client->begin = 0;
 	}
 	if (in->len > LINE_MAX_SIZE) {
@@ -183,10 +195,10 @@ static int receive_more(struct client *client)
 			return STATUS_OK;
 		}
 		if (len == 0 || errno == ECONNRESET)
-			return cannot_reach(client, "the connection was closed");
+			return client_lost(client, "the connection was closed");
 		if (!would_wait(errno))
-			return cannot_reach(client, strerror(errno));
-		status = wait_for(client, POLLIN);
+			return client_lost(client, strerror(errno));
+		status = wait_for(client, POLLIN, -1);
 		if (status != STATUS_OK)
 			return status;
 	}
@@ -202,38 +214,64 @@ static int not_understood(const struct client *client, const char *text, size_t 
 	return STATUS_FAILED;
 }
 
-/* Interrupts are looked at here as well, for while lines keep coming nothing waits. */
-int client_read(struct client *client, const struct line **ret_line)
+/* Receives until a whole line stands `at` bytes behind the beginning of what is unread. Interrupts are
+ * looked at here as well, for while lines keep coming nothing waits. */
+static int receive_line(struct client *client, size_t at, size_t *ret_len)
 {
-	struct error error;
-	char *text;
-	char *end;
-	size_t len;
+	const struct buf *in = &client->in;
+	size_t scanned = at;
 
 	for (;;) {
+		size_t unread = in->len - client->begin;
+		const char *end;
 		int status;
 
 		if (interrupt_seen())
 			return STATUS_INTERRUPTED;
-		end = client->scanned == client->in.len ? NULL : memchr(client->in.data +
-			client->scanned, '\n', client->in.len - client->scanned);
-		if (end != NULL)
-			break;
-		client->scanned = client->in.len;
+		end = scanned >= unread ? NULL :
+			memchr(in->data + client->begin + scanned, '\n', unread - scanned);
+		if (end != NULL) {
+			*ret_len = (size_t)(end - in->data) - client->begin - at;
+			return STATUS_OK;
+		}
+		scanned = unread > at ? unread : at;
 		status = receive_more(client);
 		if (status != STATUS_OK)
 			return status;
 	}
+}
+
+/* What ends a connection in a word is its end like any other. */
+static int look_for_end(struct client *client)
+{
+	int code;
+
+	if (!client->resumes || client->line.kind != LINE_ERR)
+		return STATUS_OK;
+	code = err_code_parse(client->line.name);
+	client->lagged = code == ERR_LAGGED;
+	if (code != ERR_LAGGED && code != ERR_SHUTTING_DOWN)
+		return STATUS_OK;
+	return client_lost(client, client->line.text[0] != '\0' ? client->line.text : client->line.name);
+}
+
+int client_read(struct client *client, const struct line **ret_line)
+{
+	struct error error;
+	const char *text;
+	size_t len = 0;
+	int status = receive_line(client, 0, &len);
+
+	if (status != STATUS_OK)
+		return status;
 	text = client->in.data + client->begin;
-	len = (size_t)(end - text);
 	client->begin += len + 1;
-	client->scanned = client->begin;
 	client->text = text;
 	client->text_len = len > 0 && text[len - 1] == '\r' ? len - 1 : len;
 	if (line_parse(&client->line, &client->words, text, len, &error) < 0)
 		return not_understood(client, text, len, error.text);
 	*ret_line = &client->line;
-	return STATUS_OK;
+	return look_for_end(client);
 }
 
 bool client_has_line(const struct client *client)
@@ -251,13 +289,53 @@ void client_add_text(const struct client *client, struct buf *buf)
 	free(text);
 }
 
+static bool begins_with(const char *text, size_t len, const char *word)
+{
+	size_t word_len = strlen(word);
+
+	return len >= word_len && memcmp(text, word, word_len) == 0;
+}
+
+/* Whether the line is a record, as far as its first word tells. */
+static bool is_record(const char *text, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len && text[at] >= 'A' && text[at] <= 'Z')
+		at++;
+	return at > 0 && at < len && text[at] == ' ' && !begins_with(text, len, "OK ") &&
+		!begins_with(text, len, "ERR ") && !begins_with(text, len, "EVENT ");
+}
+
+/* A record may be cut short where ERR stands behind it, so the line behind a record is looked at
+ * first. Where the connection ends instead, that is found again by whoever reads on. */
+static int skip_cut_record(struct client *client)
+{
+	bool resumes = client->resumes;
+	size_t next_len = 0;
+	size_t len = 0;
+	int status = receive_line(client, 0, &len);
+
+	if (status != STATUS_OK || !is_record(client->in.data + client->begin, len))
+		return status;
+	client->resumes = true;
+	status = receive_line(client, len + 1, &next_len);
+	client->resumes = resumes;
+	if (status == STATUS_OK &&
+	    begins_with(client->in.data + client->begin + len + 1, next_len, "ERR"))
+		client->begin += len + 1;
+	return status == STATUS_UNREACHABLE ? STATUS_OK : status;
+}
+
 int client_await(struct client *client, const struct reply_handler *handler,
 	const struct line **ret_end)
 {
 	for (;;) {
 		const struct line *line = NULL;
-		int status = client_read(client, &line);
+		int status = skip_cut_record(client);
 
+		if (status == STATUS_OK)
+			status = client_read(client, &line);
 		if (status != STATUS_OK)
 			return status;
 		if (line->kind == LINE_OK || line->kind == LINE_ERR) {

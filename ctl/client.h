@@ -16,16 +16,19 @@ struct client {
 	int fd;              /* -1: not connected */
 	struct buf in;       /* what was received; the lines before `begin` are done with */
 	size_t begin;
-	size_t scanned;      /* no LF stands before this place */
 	const char *text;    /* the line that was read last, as it came */
 	size_t text_len;
 	struct words words;  /* behind the line that was read last */
 	struct line line;
 	bool streams;        /* also end when the reader of stdout is gone */
+	bool resumes;        /* who uses it connects again: how a connection ended is kept, not said */
+	bool lagged;         /* it ended with ERR lagged */
+	char why[128];       /* else how it ended, or why there is none */
 };
 
 /* The functions below return 0 or an exit status; the message has been printed then, but for
- * STATUS_INTERRUPTED and STATUS_TIMED_OUT, which main() prints. */
+ * STATUS_INTERRUPTED and STATUS_TIMED_OUT, which main() prints, and for STATUS_UNREACHABLE where
+ * `resumes` is set. ERR shutting-down and ERR lagged are ends of the connection then as well. */
 
 /* Ready for client_open. path must outlive the client. */
 void client_init(struct client *client, const char *path, int64_t deadline_ms);
@@ -33,6 +36,11 @@ void client_init(struct client *client, const char *path, int64_t deadline_ms);
 void client_close(struct client *client);
 
 int client_open(struct client *client);
+
+/* Notes, or says, why imd cannot be reached. STATUS_UNREACHABLE. */
+int client_lost(struct client *client, const char *why);
+/* Lets this time pass, but for what ends every wait. */
+int client_pause(struct client *client, int delay_ms);
 
 /* Sends the bytes: whole lines. */
 int client_send(struct client *client, const struct buf *request);
@@ -52,7 +60,8 @@ struct reply_handler {
 	void *arg;
 };
 
-/* Reads up to the line that ends the reply, OK or ERR. */
+/* Reads up to the line that ends the reply, OK or ERR. The last record before ERR, which may be
+ * cut short, is left out. */
 int client_await(struct client *client, const struct reply_handler *handler,
 	const struct line **ret_end);
 /* The same, but ERR is printed and becomes an exit status. */
