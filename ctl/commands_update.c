@@ -5,7 +5,13 @@
 #include "plan.h"
 #include "request.h"
 
-static int show_plan(struct ctl *ctl, enum verb verb)
+static void plan_show(struct plan *plan, const struct line *ok)
+{
+	plan_end(plan, ok);
+	plan_print(plan);
+}
+
+int command_plan(struct ctl *ctl)
 {
 	struct plan plan;
 	struct reply_handler handler = {.record = plan_add, .arg = &plan};
@@ -13,25 +19,35 @@ static int show_plan(struct ctl *ctl, enum verb verb)
 	int status;
 
 	plan_init(&plan, ctl);
-	status = request_run(ctl, verb, &handler, &ok);
-	if (status == STATUS_OK) {
-		plan_end(&plan, ok);
-		plan_print(&plan);
-	}
+	status = request_run(ctl, VERB_plan, &handler, &ok);
+	if (status == STATUS_OK)
+		plan_show(&plan, ok);
 	plan_fini(&plan);
 	return status;
 }
 
-int command_plan(struct ctl *ctl)
+static int detach(struct ctl *ctl)
 {
-	return show_plan(ctl, VERB_plan);
+	struct plan plan;
+	struct reply_handler handler = {.record = plan_add, .arg = &plan};
+	const struct line *ok = NULL;
+	int status = ctl_connect(ctl);
+
+	if (status != STATUS_OK)
+		return status;
+	plan_init(&plan, ctl);
+	status = request_update(ctl, &handler, &ok);
+	if (status == STATUS_OK)
+		plan_show(&plan, ok);
+	plan_fini(&plan);
+	return status == STATUS_UNREACHABLE ? STATUS_FAILED : status;
 }
 
 int command_update(struct ctl *ctl)
 {
 	if (ctl->values[CTL_DRY_RUN] != NULL)
-		return show_plan(ctl, VERB_plan);
+		return command_plan(ctl);
 	if (ctl->values[CTL_DETACH] != NULL)
-		return show_plan(ctl, VERB_update);
+		return detach(ctl);
 	return follow_update(ctl);
 }

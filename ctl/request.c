@@ -1,6 +1,9 @@
 #include "request.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "text.h"
 
 void request_begin(struct buf *buf, enum verb verb)
 {
@@ -76,4 +79,24 @@ int request_run(struct ctl *ctl, enum verb verb, const struct reply_handler *han
 	if (status != STATUS_OK)
 		return status;
 	return client_reply(&ctl->client, handler, ret_ok);
+}
+
+int request_update(struct ctl *ctl, const struct reply_handler *handler, const struct line **ret_ok)
+{
+	struct buf request = BUF_INIT;
+	int status;
+
+	request_add(&request, ctl, VERB_update);
+	request_end(&request);
+	snprintf(ctl->afterword, sizeof ctl->afterword, "; imd may have taken the update all the same");
+	ctl->client.resumes = true;
+	status = client_send(&ctl->client, &request);
+	if (status == STATUS_OK)
+		status = client_reply(&ctl->client, handler, ret_ok);
+	ctl->client.resumes = false;
+	buf_fini(&request);
+	if (status == STATUS_UNREACHABLE)
+		say("imd did not answer; it is unknown whether it took the update: %s",
+			ctl->client.why);
+	return status;
 }

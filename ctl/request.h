@@ -18,4 +18,8 @@ void request_add(struct buf *buf, const struct ctl *ctl, enum verb verb);
 int request_run(struct ctl *ctl, enum verb verb, const struct reply_handler *handler,
 	const struct line **ret_ok);
 
+/* Sends the UPDATE of the command line on the open connection, and reads the reply. It is never sent
+ * twice: where the connection ends before the reply does, that is said, and STATUS_UNREACHABLE. */
+int request_update(struct ctl *ctl, const struct reply_handler *handler, const struct line **ret_ok);
+
 #endif
