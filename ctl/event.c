@@ -56,22 +56,29 @@ static const char *planned_action(const struct table *plan, const char *task)
 	return id != NULL && strcmp(id, task) == 0 ? table_cell(plan, (size_t)row, PLAN_ACTION) : NULL;
 }
 
-/* "task 3 failed, attempt 2: start_node <id>: <error>" */
-static void add_task(struct buf *buf, const struct line *event, const struct table *plan,
-	const char *usual_graph)
+/* "task 3 failed, attempt 2: " */
+static void add_task_head(struct buf *buf, const struct line *line, const char *task,
+	const char *state, const char *attempt, const char *usual_graph)
 {
-	const char *graph = line_get(event, "graph");
-	const char *task = line_get(event, "task");
-	const char *attempt = line_get(event, "attempt");
-	const char *action = planned_action(plan, task);
-	struct buf made = BUF_INIT;
+	const char *graph = line_get(line, "graph");
 
 	if (graph == NULL || usual_graph == NULL || strcmp(graph, usual_graph) != 0)
 		add_field(buf, " graph ", graph);
 	add_field(buf, " task ", task);
-	add_coloured(buf, " ", event_verb(event));
+	add_coloured(buf, " ", state);
 	if (attempt != NULL && strcmp(attempt, "1") != 0)
 		add_field(buf, ", attempt ", attempt);
+}
+
+/* "task 3 failed, attempt 2: start_node <id>: <error>" */
+static void add_task(struct buf *buf, const struct line *event, const struct table *plan,
+	const char *usual_graph)
+{
+	const char *task = line_get(event, "task");
+	const char *action = planned_action(plan, task);
+	struct buf made = BUF_INIT;
+
+	add_task_head(buf, event, task, event_verb(event), line_get(event, "attempt"), usual_graph);
 	if (action == NULL) {
 		action_format(&made, event);
 		buf_add_char(&made, '\0');
@@ -171,6 +178,42 @@ void graph_end_print(const struct ctl *ctl, const struct line *graph)
 	add_coloured(&line, " ", line_get(graph, "state"));
 	add_field(&line, " by ", line_get(graph, "successor"));
 	print_line(&line, graph);
+	buf_fini(&line);
+}
+
+static void add_task_change(struct buf *buf, const struct ctl *ctl, const struct line *task,
+	const char *state, const char *attempt, const char *usual_graph)
+{
+	struct buf made = BUF_INIT;
+
+	add_group(buf, ctl, task);
+	add_task_head(buf, task, line_get(task, "id"), state, attempt, usual_graph);
+	action_format(&made, task);
+	buf_add_char(&made, '\0');
+	add_field(buf, ": ", made.data);
+	buf_fini(&made);
+}
+
+/* The record tells the latest attempt and why the one before failed; this is about the first. */
+void task_start_print(const struct ctl *ctl, const struct line *task, const char *usual_graph)
+{
+	struct buf line = BUF_INIT;
+
+	add_time(&line, line_get(task, "started"));
+	add_task_change(&line, ctl, task, "started", NULL, usual_graph);
+	buf_add_char(&line, '\n');
+	fwrite(line.data, 1, line.len, stdout);
+	buf_fini(&line);
+}
+
+void task_end_print(const struct ctl *ctl, const struct line *task, const char *usual_graph)
+{
+	struct buf line = BUF_INIT;
+
+	add_time(&line, line_get(task, "finished"));
+	add_task_change(&line, ctl, task, line_get(task, "state"), line_get(task, "attempt"),
+		usual_graph);
+	print_line(&line, task);
 	buf_fini(&line);
 }
 

@@ -13,6 +13,9 @@ void event_print(const struct ctl *ctl, const struct line *event, const struct t
 
 /* Prints the GRAPH record of a graph that has ended as the event of its end would be. */
 void graph_end_print(const struct ctl *ctl, const struct line *graph);
+/* The same of a TASK record: of a task that has begun, and of one that has ended. */
+void task_start_print(const struct ctl *ctl, const struct line *task, const char *usual_graph);
+void task_end_print(const struct ctl *ctl, const struct line *task, const char *usual_graph);
 
 /* Prints a record as it is when a watch begins: a line without a time. */
 void record_line_print(const struct ctl *ctl, const struct line *record);
