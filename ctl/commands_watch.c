@@ -57,14 +57,25 @@ struct task_stream {
 	char *graph;       /* its whole id, once it is known */
 };
 
+/* From here on the whole id is asked for: an imd that has lost its state may know another graph that
+ * begins with what the user gave. */
+static void note_graph(struct task_stream *stream, const char *graph)
+{
+	if (stream->graph != NULL || graph == NULL)
+		return;
+	stream->graph = mem_strdup(graph);
+	stream->watch.graph = stream->graph;
+}
+
 /* The records come once more where events were lost; the plan is the same then. */
 static void take_task(void *arg, const struct line *task)
 {
 	struct task_stream *stream = arg;
-	const char *graph = line_get(task, "graph");
+	const char *id = line_get(task, "id");
 
-	if (stream->graph == NULL && graph != NULL)
-		stream->graph = mem_strdup(graph);
+	note_graph(stream, line_get(task, "graph"));
+	if (id != NULL && strcmp(id, "0") == 0)
+		table_fini(&stream->plan);
 	if (!stream->ctl->json)
 		table_add(&stream->plan, task);
 	if (!stream->ctl->quiet)
@@ -112,15 +123,17 @@ static void take_graph(void *arg, const struct line *record)
 
 /* The graph may have ended before the watch began: then no event will tell. Its record does, and
  * the list of graphs has it without all the tasks. A graph without tasks is asked for itself. */
-static int ask_whether_ended(void *arg)
+static int ask_whether_ended(void *arg, enum watch_gap gap)
 {
 	struct task_stream *stream = arg;
 	struct reply_handler handler = {take_graph, take_event, stream};
 	const char *group = stream->ctl->values[OPT_GROUP];
-	const struct line *ok = NULL;
+	const struct line *end = NULL;
 	struct buf request = BUF_INIT;
 	int status;
 
+	if (gap != GAP_ANEW)
+		return STATUS_OK;
 	if (stream->graph != NULL) {
 		request_begin(&request, VERB_graphs);
 		request_option(&request, verb_option_row(OPT_GROUP)->key, group != NULL ? group : "*");
@@ -129,11 +142,8 @@ static int ask_whether_ended(void *arg)
 		request_arg(&request, stream->watch.graph);
 	}
 	request_end(&request);
-	status = client_send(&stream->ctl->client, &request);
-	if (status == STATUS_OK)
-		status = client_reply(&stream->ctl->client, &handler, &ok);
-	buf_fini(&request);
-	return status;
+	status = watch_ask(&stream->watch, &request, &handler, &end);
+	return status == STATUS_OK && end->kind == LINE_ERR ? client_refused(end) : status;
 }
 
 int command_graphs_stream_tasks(struct ctl *ctl)
@@ -143,15 +153,13 @@ int command_graphs_stream_tasks(struct ctl *ctl)
 
 	stream.watch = (struct watch){.ctl = ctl, .what = "TASKS", .graph = ctl->args[0],
 		.group = ctl->values[OPT_GROUP], .initial = true, .status = WATCH_GOES_ON,
-		.lost = ask_whether_ended, .handler = {take_task, take_event, &stream}};
+		.settle = ask_whether_ended, .handler = {take_task, take_event, &stream}};
 	table_init(&stream.plan, plan_columns, PLAN_COLUMN_COUNT);
 	interrupt_arm();
 	snprintf(ctl->afterword, sizeof ctl->afterword, "; the rollout goes on");
 	status = ctl_connect(ctl);
 	if (status == STATUS_OK)
 		status = watch_begin(&stream.watch);
-	if (status == STATUS_OK)
-		status = ask_whether_ended(&stream);
 	if (status == STATUS_OK)
 		status = watch_run(&stream.watch);
 	table_fini(&stream.plan);

@@ -7,6 +7,9 @@
  *                    (kept until the reply is here)        │                            ▲
  *                                                          └─ graph-started of another ─┘
  *                                                             becomes the one followed
+ *
+ * Where events are lost, GRAPHS and TASKS tell what they would have told, and events are kept until that
+ * is shown. The UPDATE is sent once, whatever happens.
  */
 #include "follow.h"
 
@@ -23,26 +26,32 @@
 #include "json.h"
 #include "out.h"
 #include "plan.h"
+#include "progress.h"
 #include "request.h"
 #include "text.h"
 #include "watch.h"
 
+struct followed {
+	struct plan plan;
+	struct progress progress;
+};
+
 struct follow {
 	struct ctl *ctl;
 	struct watch watch;
-	struct plan *plans;   /* of the UPDATE's graph and of those that superseded it, in this order */
-	size_t plan_count;    /* the last one's graph is the one whose end is waited for */
+	struct followed *graphs; /* the UPDATE's, and those that superseded it, in this order */
+	size_t graph_count;      /* the last one is the one whose end is waited for */
 	const char *group;
 	bool sent;            /* the UPDATE may have reached imd */
-	struct buf pending;   /* event lines that came before the reply to UPDATE */
-	bool replied;
+	struct buf pending;   /* event lines that wait for a reply that is to be shown before them */
+	bool holds;           /* events are added to these */
 	bool begun;           /* the first event of the graph has come */
 	uint64_t revision;    /* of the last graph */
 };
 
 static const char *head_of(const struct follow *follow)
 {
-	return follow->plans[follow->plan_count - 1].id;
+	return follow->graphs[follow->graph_count - 1].plan.id;
 }
 
 static bool is_head(const struct follow *follow, const char *graph)
@@ -50,24 +59,25 @@ static bool is_head(const struct follow *follow, const char *graph)
 	return strcmp(head_of(follow), graph) == 0;
 }
 
-/* The plan of a graph that is followed, else NULL. */
-static const struct plan *plan_of(const struct follow *follow, const char *graph)
+/* NULL where the graph is none of those that are followed. */
+static struct followed *find_graph(const struct follow *follow, const char *graph)
 {
-	for (size_t i = follow->plan_count; i > 0; i--) {
-		if (strcmp(follow->plans[i - 1].id, graph) == 0)
-			return &follow->plans[i - 1];
+	for (size_t i = follow->graph_count; i > 0; i--) {
+		if (strcmp(follow->graphs[i - 1].plan.id, graph) == 0)
+			return &follow->graphs[i - 1];
 	}
 	return NULL;
 }
 
-static struct plan *add_plan(struct follow *follow)
+static struct plan *add_graph(struct follow *follow)
 {
-	struct plan *plan;
+	struct followed *graph;
 
-	follow->plans = mem_realloc(follow->plans, follow->plan_count + 1, sizeof *follow->plans);
-	plan = &follow->plans[follow->plan_count++];
-	plan_init(plan, follow->ctl);
-	return plan;
+	follow->graphs = mem_realloc(follow->graphs, follow->graph_count + 1, sizeof *follow->graphs);
+	graph = &follow->graphs[follow->graph_count++];
+	*graph = (struct followed){.progress = {.tasks = NULL}};
+	plan_init(&graph->plan, follow->ctl);
+	return &graph->plan;
 }
 
 static void note_afterword(const struct follow *follow)
@@ -96,6 +106,7 @@ static void fetch_plan(const struct follow *follow, struct plan *plan)
 	int status;
 
 	client_init(&client, follow->ctl->socket, follow->ctl->deadline_ms);
+	client.resumes = true;
 	request_begin(&request, VERB_graph);
 	request_arg(&request, plan->id);
 	request_end(&request);
@@ -120,10 +131,10 @@ static void follow_successor(struct follow *follow, const char *successor)
 {
 	struct plan *plan;
 
-	if (plan_of(follow, successor) != NULL)
+	if (find_graph(follow, successor) != NULL)
 		return;
 	say("superseded by %s; following it", successor);
-	plan = add_plan(follow);
+	plan = add_graph(follow);
 	plan->id = mem_strdup(successor);
 	note_afterword(follow);
 	if (follow->ctl->quiet)
@@ -140,9 +151,9 @@ static int judge(const struct follow *follow, const char *state, const char *err
 			error != NULL ? error : "");
 		return STATUS_FAILED;
 	}
-	if (follow->revision != follow->plans[0].revision) {
+	if (follow->revision != follow->graphs[0].plan.revision) {
 		say("revision %" PRIu64 " was superseded by revision %" PRIu64 ", which succeeded",
-			follow->plans[0].revision, follow->revision);
+			follow->graphs[0].plan.revision, follow->revision);
 		return STATUS_FAILED;
 	}
 	return STATUS_OK;
@@ -169,7 +180,7 @@ static void print_result(const struct follow *follow, bool succeeded, const char
 	set_text(result, "state", state);
 	set_text(result, "graph", head_of(follow));
 	set_revision(result, "revision", follow->revision);
-	set_revision(result, "declared", follow->plans[0].revision);
+	set_revision(result, "declared", follow->graphs[0].plan.revision);
 	set_text(result, "error", error);
 	json_print(result);
 }
@@ -190,7 +201,7 @@ static const char *cut_text(int status)
 	case STATUS_TIMED_OUT:
 		return "timed out";
 	case STATUS_UNREACHABLE:
-		return "imd ended or closed the connection";
+		return "imd did not answer; it is unknown whether it took the update";
 	default:
 		return "imctl could not follow it to its end";
 	}
@@ -217,7 +228,7 @@ static void show(const struct follow *follow, const struct line *event, const st
 {
 	if (follow->ctl->quiet || (is_started(event) && !follow->ctl->json))
 		return;
-	event_print(follow->ctl, event, &plan->tasks.table, follow->plans[0].id);
+	event_print(follow->ctl, event, &plan->tasks.table, follow->graphs[0].plan.id);
 }
 
 static void head_event(struct follow *follow, const struct line *event)
@@ -234,26 +245,26 @@ static void head_event(struct follow *follow, const struct line *event)
 		finish(follow, event_verb(event), line_get(event, "error"));
 }
 
-/* An event after the reply to UPDATE, or one that was kept until then. */
+/* An event that nothing has to be shown before any more. */
 static void handle_event(struct follow *follow, const struct line *event)
 {
-	const char *graph = line_get(event, "graph");
+	const char *id = line_get(event, "graph");
 	const char *group = line_get(event, "group");
-	const struct plan *plan;
+	struct followed *graph;
 
-	if (follow->watch.status != WATCH_GOES_ON || graph == NULL || event_is_of(event, "node") ||
+	if (follow->watch.status != WATCH_GOES_ON || id == NULL || event_is_of(event, "node") ||
 	    (group != NULL && strcmp(group, follow->group) != 0))
 		return;
-	follow->begun = follow->begun || is_head(follow, graph);
+	follow->begun = follow->begun || is_head(follow, id);
 	if (!follow->begun)
 		return;
 	if (is_started(event))
-		follow_successor(follow, graph);
-	plan = plan_of(follow, graph);
-	if (plan == NULL)
+		follow_successor(follow, id);
+	graph = find_graph(follow, id);
+	if (graph == NULL || !progress_advance(&graph->progress, event))
 		return;
-	show(follow, event, plan);
-	if (is_head(follow, graph))
+	show(follow, event, &graph->plan);
+	if (is_head(follow, id))
 		head_event(follow, event);
 }
 
@@ -262,7 +273,7 @@ static void take_event(void *arg, const struct line *event)
 	struct follow *follow = arg;
 
 	follow->watch.seq = event->seq;
-	if (follow->replied) {
+	if (!follow->holds) {
 		handle_event(follow, event);
 		return;
 	}
@@ -274,7 +285,7 @@ static void take_record(void *arg, const struct line *record)
 {
 	struct follow *follow = arg;
 
-	plan_add(&follow->plans[0], record);
+	plan_add(&follow->graphs[0].plan, record);
 }
 
 static void handle_pending(struct follow *follow)
@@ -282,6 +293,7 @@ static void handle_pending(struct follow *follow)
 	struct words words;
 	size_t at = 0;
 
+	follow->holds = false;
 	words_init(&words);
 	while (at < follow->pending.len) {
 		const char *text = follow->pending.data + at;
@@ -298,105 +310,164 @@ static void handle_pending(struct follow *follow)
 	buf_fini(&follow->pending);
 }
 
-/* What a GRAPHS reply says of the graph that is waited for. */
-struct graph_status {
+/* What GRAPHS and TASKS say of one of the graphs after events were lost. */
+struct look {
 	struct follow *follow;
-	char *state;
-	char *error;
-	char *successor;
-	bool ended;
-	bool found;
+	size_t at;       /* which one */
+	struct buf line; /* its GRAPH record; empty where imd has none */
 };
 
-static char *copy_or_null(const char *text)
+static struct followed *looked_at(const struct look *look)
 {
-	return text != NULL ? mem_strdup(text) : NULL;
+	return &look->follow->graphs[look->at];
 }
 
-static void graph_status_fini(struct graph_status *status)
+static void look_at_graph(void *arg, const struct line *record)
 {
-	free(status->state);
-	free(status->error);
-	free(status->successor);
-}
-
-/* The event of its end, if it has ended, was lost: an event that told it would have made another
- * graph the one that is waited for, or have ended the watch. */
-static void show_end(const struct graph_status *status, const struct line *record)
-{
-	const struct follow *follow = status->follow;
-
-	if (status->ended && follow->watch.status == WATCH_GOES_ON && !follow->ctl->quiet &&
-	    !follow->ctl->json)
-		graph_end_print(follow->ctl, record);
-}
-
-static void take_graph_status(void *arg, const struct line *record)
-{
-	struct graph_status *status = arg;
+	struct look *look = arg;
 	const char *id = line_get(record, "id");
-	const char *state = line_get(record, "state");
 
-	if (id == NULL || state == NULL || !is_head(status->follow, id))
-		return;
-	graph_status_fini(status);
-	status->state = mem_strdup(state);
-	status->error = copy_or_null(line_get(record, "error"));
-	status->successor = copy_or_null(line_get(record, "successor"));
-	status->ended = line_get(record, "finished") != NULL;
-	status->found = true;
-	take_revision(status->follow, record);
-	show_end(status, record);
+	if (id != NULL && strcmp(id, looked_at(look)->plan.id) == 0 && look->line.len == 0)
+		client_add_text(&look->follow->ctl->client, &look->line);
+}
+
+static void look_at_task(void *arg, const struct line *record)
+{
+	struct look *look = arg;
+
+	progress_catch_up(&looked_at(look)->progress, look->follow->ctl, record,
+		look->follow->graphs[0].plan.id);
 }
 
 static void take_event_between(void *arg, const struct line *event)
 {
-	struct graph_status *status = arg;
+	struct look *look = arg;
 
-	take_event(status->follow, event);
+	take_event(look->follow, event);
 }
 
-/* Asks how the graph is. A successor found this way is asked for next. */
-static int ask_head(struct follow *follow)
+static int ask_graph(struct look *look)
 {
-	struct graph_status status = {.follow = follow};
-	struct reply_handler handler = {take_graph_status, take_event_between, &status};
-	const struct line *ok = NULL;
+	struct follow *follow = look->follow;
+	struct reply_handler handler = {look_at_graph, take_event_between, look};
+	const struct line *end = NULL;
 	struct buf request = BUF_INIT;
-	int result;
+	int status;
 
 	request_begin(&request, VERB_graphs);
 	request_option(&request, verb_option_row(OPT_GROUP)->key, follow->group);
 	request_end(&request);
-	result = client_send(&follow->ctl->client, &request);
-	if (result == STATUS_OK)
-		result = client_reply(&follow->ctl->client, &handler, &ok);
-	buf_fini(&request);
-	if (result == STATUS_OK && follow->watch.status == WATCH_GOES_ON) {
-		if (!status.found)
-			finish(follow, "is not known any more", NULL);
-		else if (status.successor != NULL)
-			follow_successor(follow, status.successor);
-		else if (status.ended)
-			finish(follow, status.state, status.error);
-	}
-	graph_status_fini(&status);
-	return result;
+	status = watch_ask(&follow->watch, &request, &handler, &end);
+	if (status != STATUS_OK || end->kind == LINE_OK || err_code_parse(end->name) == ERR_NOT_FOUND)
+		return status;
+	return client_refused(end);
 }
 
-/* After events were lost: the graph may have ended or been superseded unseen. */
-static int find_again(void *arg)
+/* A graph that is not kept any more has nothing to show. */
+static int ask_tasks(struct look *look)
+{
+	struct follow *follow = look->follow;
+	struct reply_handler handler = {look_at_task, take_event_between, look};
+	const struct line *end = NULL;
+	struct buf request = BUF_INIT;
+
+	request_begin(&request, VERB_tasks);
+	request_arg(&request, looked_at(look)->plan.id);
+	request_end(&request);
+	return watch_ask(&follow->watch, &request, &handler, &end);
+}
+
+/* An imd that has lost its state, or a graph that was one too many to be kept. */
+static int finish_lost(struct follow *follow)
+{
+	if (follow->watch.away)
+		say("imd came back without graph %s", head_of(follow));
+	else
+		say("imd does not keep graph %s any more", head_of(follow));
+	follow->watch.status = STATUS_FAILED;
+	if (follow->ctl->json)
+		print_result(follow, false, NULL, "imd does not know the graph any more");
+	return STATUS_OK;
+}
+
+/* Shows the end of the graph if it has ended and no event told. Of the one that is waited for it is
+ * the end of all, or another has taken its place. */
+static void conclude(struct look *look, const struct line *record)
+{
+	struct follow *follow = look->follow;
+	const char *successor = line_get(record, "successor");
+	const char *state = line_get(record, "state");
+	bool head = look->at + 1 == follow->graph_count;
+	bool ended = line_get(record, "finished") != NULL && state != NULL;
+
+	if (head)
+		take_revision(follow, record);
+	if (ended && progress_end(&looked_at(look)->progress) && !follow->ctl->quiet &&
+	    !follow->ctl->json)
+		graph_end_print(follow->ctl, record);
+	if (head && successor != NULL)
+		follow_successor(follow, successor);
+	else if (head && ended)
+		finish(follow, state, line_get(record, "error"));
+}
+
+static void conclude_line(struct look *look)
+{
+	struct words words;
+	struct error error;
+	struct line line;
+
+	words_init(&words);
+	if (line_parse(&line, &words, look->line.data, look->line.len, &error) == 0)
+		conclude(look, &line);
+	words_fini(&words);
+}
+
+/* The graph is asked for before its tasks: where it has ended, they tell all that they ever will.
+ * What the tasks tell is printed before the end of the graph. */
+static int look_again(struct follow *follow, size_t at, bool anew)
+{
+	struct look look = {.follow = follow, .at = at};
+	bool head = at + 1 == follow->graph_count;
+	int status = ask_graph(&look);
+
+	if (status == STATUS_OK && look.line.len == 0 && head)
+		status = finish_lost(follow);
+	else if (status == STATUS_OK && look.line.len > 0 && anew && !follow->ctl->quiet)
+		status = ask_tasks(&look);
+	if (status == STATUS_OK && look.line.len > 0 && anew)
+		conclude_line(&look);
+	buf_fini(&look.line);
+	return status;
+}
+
+/* Where events go on behind the last one seen they tell everything, unless imd has lost its state and
+ * its numbers have come so far again: then it does not know the graph. Where events are lost, the
+ * records tell what happened to each of the graphs. A successor found this way is looked at next. */
+static int find_again(void *arg, enum watch_gap gap)
 {
 	struct follow *follow = arg;
-	size_t before;
-	int status;
+	bool anew = gap == GAP_ANEW;
+	int status = STATUS_OK;
 
-	do {
-		before = follow->plan_count;
-		status = ask_head(follow);
-	} while (status == STATUS_OK && follow->plan_count > before &&
-		follow->watch.status == WATCH_GOES_ON);
-	return status;
+	if (!anew && !follow->watch.away)
+		return STATUS_OK;
+	follow->holds = true;
+	for (size_t i = anew ? 0 : follow->graph_count - 1; i < follow->graph_count; i++) {
+		if (follow->watch.status == WATCH_GOES_ON && !follow->graphs[i].progress.ended)
+			status = look_again(follow, i, anew);
+		if (status != STATUS_OK)
+			return status;
+	}
+	follow->begun = follow->begun || anew;
+	handle_pending(follow);
+	return STATUS_OK;
+}
+
+/* Without its state imd may not even know the group. */
+static int take_refusal(void *arg, const struct line *err)
+{
+	return err_code_parse(err->name) == ERR_NOT_FOUND ? finish_lost(arg) : client_refused(err);
 }
 
 /* A group that does not exist before its first UPDATE cannot be watched by name. */
@@ -415,54 +486,58 @@ static int begin_watch(struct follow *follow)
 static int declare(struct follow *follow)
 {
 	struct ctl *ctl = follow->ctl;
+	struct plan *plan = &follow->graphs[0].plan;
 	struct reply_handler handler = {take_record, take_event, follow};
 	const struct line *ok = NULL;
-	struct buf request = BUF_INIT;
 	int status;
 
 	follow->sent = true;
-	request_add(&request, ctl, VERB_update);
-	request_end(&request);
-	snprintf(ctl->afterword, sizeof ctl->afterword, "; imd may have taken the update all the same");
-	status = client_send(&ctl->client, &request);
-	if (status == STATUS_OK)
-		status = client_reply(&ctl->client, &handler, &ok);
-	buf_fini(&request);
+	status = request_update(ctl, &handler, &ok);
 	if (status != STATUS_OK)
 		return status;
-	plan_end(&follow->plans[0], ok);
-	if (follow->plans[0].id == NULL) {
+	plan_end(plan, ok);
+	if (plan->id == NULL) {
 		say("imd at %s did not tell the graph", ctl->socket);
 		return STATUS_FAILED;
 	}
-	follow->revision = follow->plans[0].revision;
+	follow->revision = plan->revision;
 	note_afterword(follow);
-	plan_print(&follow->plans[0]);
+	plan_print(plan);
 	return out_flush();
 }
 
 static int follow_to_end(struct follow *follow)
 {
-	if (follow->plans[0].task_count == 0) {
+	if (follow->graphs[0].plan.task_count == 0) {
 		finish(follow, graph_state_name(GRAPH_SUCCEEDED), NULL);
 		return follow->watch.status;
 	}
 	announce_events(follow);
-	follow->replied = true;
 	handle_pending(follow);
+	follow->watch.gap = GAP_NONE;
 	return watch_run(&follow->watch);
+}
+
+static void follow_fini(struct follow *follow)
+{
+	for (size_t i = 0; i < follow->graph_count; i++) {
+		plan_fini(&follow->graphs[i].plan);
+		progress_fini(&follow->graphs[i].progress);
+	}
+	free(follow->graphs);
+	buf_fini(&follow->pending);
 }
 
 int follow_update(struct ctl *ctl)
 {
 	const char *group = ctl->values[OPT_GROUP] != NULL ? ctl->values[OPT_GROUP] : "default";
-	struct follow follow = {.ctl = ctl, .group = group};
+	struct follow follow = {.ctl = ctl, .group = group, .holds = true};
 	int status;
 
 	follow.watch = (struct watch){.ctl = ctl, .what = ctl->quiet ? "GRAPHS" : "ALL",
-		.group = group, .silent = ctl->quiet, .status = WATCH_GOES_ON,
-		.lost = find_again, .handler = {NULL, take_event, &follow}};
-	add_plan(&follow);
+		.group = group, .silent = ctl->quiet, .status = WATCH_GOES_ON, .settle = find_again,
+		.refused = take_refusal, .handler = {NULL, take_event, &follow}};
+	add_graph(&follow);
 	interrupt_arm();
 	status = ctl_connect(ctl);
 	if (status == STATUS_OK)
@@ -472,9 +547,6 @@ int follow_update(struct ctl *ctl)
 	if (status == STATUS_OK)
 		status = follow_to_end(&follow);
 	finish_cut(&follow, status);
-	for (size_t i = 0; i < follow.plan_count; i++)
-		plan_fini(&follow.plans[i]);
-	free(follow.plans);
-	buf_fini(&follow.pending);
-	return status;
+	follow_fini(&follow);
+	return status == STATUS_UNREACHABLE && follow.sent ? STATUS_FAILED : status;
 }

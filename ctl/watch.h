@@ -1,4 +1,4 @@
-/* A watch: records as of now, then events, with a new connection where imctl fell behind. */
+/* A watch: records as of now, then events, with a new connection whenever one has ended. */
 #ifndef IMD_CTL_WATCH_H
 #define IMD_CTL_WATCH_H
 
@@ -6,27 +6,46 @@
 
 enum { WATCH_GOES_ON = -1 };
 
+/* What the watcher may have missed, the smaller first. */
+enum watch_gap {
+	GAP_NONE,
+	GAP_RESUMED, /* a connection ended, and events go on where it did, as far as imd knows */
+	GAP_ANEW,    /* the watch began with records, or with the present where none are wanted */
+};
+
 struct watch {
 	struct ctl *ctl;
-	const char *what;   /* NODES, GRAPHS, TASKS, ALL */
-	const char *graph;  /* its argument, or NULL */
-	const char *group;  /* NULL: not said */
-	bool initial;       /* whether the records as of now are wanted */
-	bool silent;        /* that it fell behind is not said */
-	uint64_t seq;       /* of the last event that was seen */
-	uint64_t lagged_at; /* seq at the last time that imctl fell behind */
-	int status;         /* WATCH_GOES_ON, or the exit status: set by the functions to end it */
+	const char *what;     /* NODES, GRAPHS, TASKS, ALL */
+	const char *graph;    /* its argument, or NULL */
+	const char *group;    /* NULL: not said */
+	bool initial;         /* whether the records as of now are wanted */
+	bool silent;          /* that it connected again is not said */
+	uint64_t seq;         /* of the last event that was seen */
+	uint64_t lagged_at;   /* seq at the last time that imctl fell behind */
+	int64_t connected_ms; /* when the connection was made */
+	int delay_ms;         /* before the next try to make one */
+	bool away;            /* imd went away, and did not only close a connection that was too slow */
+	enum watch_gap gap;   /* since events were handed on last */
+	int status;           /* WATCH_GOES_ON, or the exit status: set by the functions to end it */
 	struct reply_handler handler; /* what to do with records and events */
-	/* Called where events were lost: the watch has begun anew, with records if they are wanted.
-	 * May be NULL. Returns 0 or an exit status. */
-	int (*lost)(void *arg);
+	/* Called before events go on behind a gap, to find out with watch_ask what they will not tell;
+	 * again if the connection ends meanwhile. May be NULL. Returns 0 or an exit status. */
+	int (*settle)(void *arg, enum watch_gap gap);
+	/* Called where the watch is refused on a new connection: prints that, and returns an exit
+	 * status. May be NULL. */
+	int (*refused)(void *arg, const struct line *err);
 };
 
 /* On the open connection: asks for the watch and reads its records. 0 or an exit status. */
 int watch_begin(struct watch *watch);
 /* The same, but the end of the reply, OK or ERR, is the caller's to judge. */
 int watch_try(struct watch *watch, const struct line **ret_end);
-/* Hands on events until watch->status is set or something fails. Returns the exit status. */
+/* Hands on events until watch->status is set or something fails; that imd goes away is no failure.
+ * Returns the exit status. */
 int watch_run(struct watch *watch);
+/* Sends another request on the connection of the watch, and releases it. The end of the reply is
+ * the caller's to judge. */
+int watch_ask(struct watch *watch, struct buf *request, const struct reply_handler *handler,
+	const struct line **ret_end);
 
 #endif

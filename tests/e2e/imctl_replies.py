@@ -208,7 +208,7 @@ def test_escaping():
     results.case("control characters in an error", "\x1b" not in done.stderr and
                  done.returncode == 1, repr(done.stderr))
     events = f"OK seq=1\nEVENT 2 node-state node={NODE_A} state=failed error=\"\\x1b[0m\"\n" \
-        "ERR shutting-down bye\n"
+        "ERR internal bye\n"
     done, _ = ask([events], "nodes", "stream")
     results.case("control characters in an event", "\\x1b[0m" in done.stdout and
                  "\x1b" not in done.stdout, repr(done.stdout))
@@ -303,7 +303,7 @@ def test_lagged():
         daemon.next_request(connection)
         connection.send("OK seq=5\nEVENT 6 node-state node=x state=running\n" if number == 1 else
                         "OK seq=6\nEVENT 7 node-state node=x state=failed\n")
-        connection.send("ERR lagged seq=9\n" if number == 1 else "ERR shutting-down bye\n")
+        connection.send("ERR lagged seq=9\n" if number == 1 else "ERR internal bye\n")
     with FakeDaemon(serve) as daemon:
         done = Client(daemon.path).run("nodes", "stream")
     results.equal("nodes stream lagged", (daemon.requests, done.stdout.count(" node x ")),
@@ -312,7 +312,7 @@ def test_lagged():
 
 def test_streams():
     text = NODE_LINES + "OK seq=3\n" + f"EVENT 4 node-state node={NODE_A} group=default slot=0 " \
-        f"state=unhealthy at={STAMP} error=ill\nEVENT 5 new-thing x=y at={STAMP}\nERR shutting-down x\n"
+        f"state=unhealthy at={STAMP} error=ill\nEVENT 5 new-thing x=y at={STAMP}\nERR internal x\n"
     done, requests = ask([text], "nodes", "stream")
     results.equal("nodes stream", (requests, done.stdout.splitlines()), (["WATCH NODES"], [
         f"node {NODE_A} slot 0 version 7 running",
@@ -322,11 +322,11 @@ def test_streams():
     results.equal("nodes stream as JSON",
                   [json.loads(line)["type"] for line in done.stdout.splitlines()],
                   ["node", "node", "node-state", "new-thing"])
-    done, requests = ask(["OK seq=3\nERR shutting-down x\n"], "-q", "nodes", "stream", "-g", "web")
+    done, requests = ask(["OK seq=3\nERR internal x\n"], "-q", "nodes", "stream", "-g", "web")
     results.equal("nodes stream --quiet", requests, ["WATCH NODES group=web initial=no"])
     text = GRAPH_LINE + "OK seq=10\n" + event(
         11, "graph-started", "revision=1 tasks=3 reason=update state=running") + SUCCEEDED + \
-        "ERR shutting-down x\n"
+        "ERR internal x\n"
     done, _ = ask([text], "graphs", "stream")
     results.equal("graphs stream", done.stdout.splitlines(), [
         f"graph {GRAPH} running, revision 1, tasks 3, reason update",
