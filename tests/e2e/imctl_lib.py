@@ -83,10 +83,11 @@ class Client:
                                 stderr=subprocess.PIPE, text=True, env=environment(), **options)
 
 
-def read_until(process, pattern):
-    """Reads lines of a process's output up to one that matches; what was read, joined."""
+def read_until(process, pattern, messages=False):
+    """Reads lines of a process's output, or of its messages, up to one that matches; what was read,
+    joined."""
     lines = []
-    for line in process.stdout:
+    for line in process.stderr if messages else process.stdout:
         lines.append(line)
         if re.search(pattern, line):
             break
@@ -153,11 +154,12 @@ class Connection:
 
 
 class FakeDaemon:
-    """Listens on a socket of its own and hands each connection, in turn, to `serve`."""
+    """Listens on a socket of its own, or at a path where no other does, and hands each connection, in
+    turn, to `serve`."""
 
-    def __init__(self, serve):
+    def __init__(self, serve, path=None):
         self.directory = tempfile.mkdtemp(prefix="imctl-test.")
-        self.path = os.path.join(self.directory, "sock")
+        self.path = path or os.path.join(self.directory, "sock")
         self.serve = serve
         self.requests = []
         self.listener = socket.socket(socket.AF_UNIX)
@@ -200,6 +202,7 @@ class FakeDaemon:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join(TIMEOUT)
+        os.unlink(self.path)
         shutil.rmtree(self.directory)
 
 
@@ -266,11 +269,11 @@ def ask(replies, *args):
 
 
 class Daemon:
-    """The real imd, on a socket of its own."""
+    """The real imd, on a socket of its own or at a path where no other is."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, path=None):
         self.directory = tempfile.mkdtemp(prefix="imctl-test.")
-        self.path = os.path.join(self.directory, "sock")
+        self.path = path or os.path.join(self.directory, "sock")
         self.log = open(os.path.join(self.directory, "log"), "w+", encoding="utf-8")
         ready_path = os.path.join(self.directory, "ready")
         ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
