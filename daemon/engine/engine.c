@@ -8,7 +8,11 @@
  * When a commit fails, nothing of either batch ever happened: their requests get the error, their events
  * are retracted, and the core is loaded from the store again. What the driver has done meanwhile is found
  * out by inspecting, as after a restart. Nothing more is taken from the driver until the next try,
- * a second later or with the next request. */
+ * a second later or with the next request.
+ *
+ * When the core cannot be loaded again either, the state is lost until it can be: an empty core stands in
+ * for it, which nothing is read from or told; every request and every reader gets the error, and the
+ * load is tried again every second. */
 #include "engine.h"
 
 #include <assert.h>
@@ -46,7 +50,9 @@ struct engine {
 	struct now now;
 	uint64_t committed_seq;
 	int64_t armed_ms;
-	int64_t resume_ms;         /* after a failed commit: when to try again; 0: it works */
+	int64_t resume_ms;         /* after a failed commit or load: when to try again; 0: it works */
+	bool lost;                 /* the last load failed, */
+	struct error lost_error;   /* for this reason */
 	bool turning;
 	bool woken;
 	bool reading;              /* readers are having their turn */
@@ -121,7 +127,12 @@ static bool filling_idle(const struct engine *engine)
 
 bool engine_clean(const struct engine *engine)
 {
-	return !engine->flying && filling_clean(engine);
+	return !engine->lost && !engine->flying && filling_clean(engine);
+}
+
+const struct error *engine_lost(const struct engine *engine)
+{
+	return engine->lost ? &engine->lost_error : NULL;
 }
 
 static void step_request(struct engine *engine, struct engine_request *request)
@@ -135,7 +146,8 @@ static void step_request(struct engine *engine, struct engine_request *request)
 
 void engine_submit(struct engine *engine, struct engine_request *request)
 {
-	if (engine->reading || !TAILQ_EMPTY(&engine->readers) || !TAILQ_EMPTY(&engine->queued)) {
+	if (engine->lost || engine->reading || !TAILQ_EMPTY(&engine->readers) ||
+		!TAILQ_EMPTY(&engine->queued)) {
 		requests_add(&engine->queued, request);
 	} else {
 		read_clock(engine);
@@ -160,8 +172,11 @@ void engine_forget(struct engine *engine, struct engine_request *request)
 
 /* The driver. */
 
+/* While the state is lost there is nobody to tell; the inspections behind the load ask again. */
 static void push_report(struct engine *engine, struct report report, const char *text)
 {
+	if (engine->lost)
+		return;
 	reports_push(&engine->reports, &report, text);
 	engine_wake(engine);
 }
@@ -226,33 +241,54 @@ static void batch_durable(struct engine *engine, struct batch *batch)
 static int load(struct engine *engine, uint64_t *ret_seq, struct error *error)
 {
 	struct update *update = &engine->filling->update;
+	int loaded;
 
 	core_init(&engine->core, &engine->config);
-	if (engine->store->ops->load(engine->store, &engine->core, ret_seq, error) < 0)
-		return -1;
+	loaded = engine->store->ops->load(engine->store, &engine->core, ret_seq, error);
 	read_clock(engine);
-	if (core_load_end(&engine->core, &engine->now, update, error) < 0)
+	if (loaded < 0 || core_load_end(&engine->core, &engine->now, update, error) < 0)
 		return -1;
 	core_changes_taken(&engine->core, update); /* what is derived need not be stored */
 	update->change_count = 0;
 	return 0;
 }
 
-static void roll_back(struct engine *engine, struct batch *flown, const struct error *failed)
+/* What the load has left half done is thrown away. */
+static void lose(struct engine *engine, const struct error *why)
+{
+	engine->lost = true;
+	error_set(&engine->lost_error, ERR_STORAGE, "the state cannot be read just now: %s",
+		why->text);
+	core_fini(&engine->core);
+	core_init(&engine->core, &engine->config);
+	update_clear(&engine->filling->update);
+	reports_fini(&engine->reports);
+	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
+	engine->host.storage(engine->host.arg, &engine->lost_error);
+}
+
+/* In place of a core that is not, or may not be, what is stored. */
+static void load_again(struct engine *engine)
 {
 	struct error error;
 	uint64_t seq;
 
+	core_fini(&engine->core);
+	if (load(engine, &seq, &error) < 0) {
+		lose(engine, &error);
+		return;
+	}
+	assert(seq == engine->committed_seq);
+	engine->lost = false;
+	engine->more = true;
+}
+
+static void roll_back(struct engine *engine, struct batch *flown, const struct error *failed)
+{
 	engine->host.retract(engine->host.arg, engine->committed_seq);
 	update_clear(&engine->batches[0].update);
 	update_clear(&engine->batches[1].update);
-	core_fini(&engine->core);
-	if (load(engine, &seq, &error) < 0) {
-		/* What was stored a moment ago cannot be read back: there is nothing to go on with. */
-		engine->host.storage(engine->host.arg, &error);
-		abort();
-	}
-	engine->more = true;
+	load_again(engine);
 	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
 	requests_move(&engine->filling->requests, &flown->requests);
 	requests_answer(&flown->requests, failed);
@@ -360,6 +396,8 @@ static bool can_go_on(const struct engine *engine)
 	bool reading = !TAILQ_EMPTY(&engine->readers);
 	bool paused = engine->resume_ms > engine->now.mono_ms;
 
+	if (engine->lost)
+		return !paused || reading || !TAILQ_EMPTY(&engine->queued);
 	if (reading && engine_clean(engine))
 		return true;
 	if (!engine->flying && !filling_idle(engine))
@@ -380,10 +418,24 @@ static void answer_readers(struct engine *engine)
 	engine->reading = false;
 }
 
+/* Returns whether the state is there again; while it is not, whoever asks is told. */
+static bool find_again(struct engine *engine)
+{
+	if (engine->resume_ms <= engine->now.mono_ms)
+		load_again(engine);
+	if (!engine->lost)
+		return true;
+	requests_answer(&engine->queued, &engine->lost_error);
+	requests_answer(&engine->readers, &engine->lost_error);
+	return false;
+}
+
 static void round_once(struct engine *engine)
 {
 	bool held;
 
+	if (engine->lost && !find_again(engine))
+		return;
 	answer_readers(engine); /* before anything new is taken in: they have waited for this */
 	held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
 	if (!held)
@@ -397,12 +449,14 @@ static void round_once(struct engine *engine)
 
 static void arm(struct engine *engine)
 {
-	int64_t deadline_ms = core_deadline(&engine->core);
+	int64_t deadline_ms;
 
-	if (engine->resume_ms > engine->now.mono_ms)
+	if (engine->lost || engine->resume_ms > engine->now.mono_ms)
 		deadline_ms = engine->resume_ms;
 	else if (!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine))
 		deadline_ms = INT64_MAX; /* nothing is taken in until the commit is done, which wakes */
+	else
+		deadline_ms = core_deadline(&engine->core);
 	if (deadline_ms == engine->armed_ms)
 		return;
 	engine->armed_ms = deadline_ms;

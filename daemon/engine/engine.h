@@ -26,7 +26,8 @@ struct engine_host {
 	void (*publish)(void *arg, uint64_t seq);
 	/* All events after this number never happened. */
 	void (*retract)(void *arg, uint64_t seq);
-	/* The store failed (error) or works again (NULL). For the log and the status line. */
+	/* The store failed to commit or to load (error), or works again (NULL). For the log and the status
+	 * line. */
 	void (*storage)(void *arg, const struct error *error);
 	void *arg;
 };
@@ -52,12 +53,16 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	struct error *error);
 void engine_free(struct engine *engine);
 
-/* Carries a change out. done is called from a later turn, when it is durable; never from within. */
+/* Carries a change out. done is called from a later turn, when it is durable or has failed; never from
+ * within. */
 void engine_submit(struct engine *engine, struct engine_request *request);
 /* Whether all that the core knows is durable, so that a read may be answered at once. */
 bool engine_clean(const struct engine *engine);
-/* Calls done at a moment when engine_clean is true; never from within, and never with an error:
- * a read always gets its turn. */
+/* Why the state cannot be read just now: after a failed commit it could not be loaded again, which is
+ * tried every second. NULL: it can be. Until then whoever submits or waits gets this error. */
+const struct error *engine_lost(const struct engine *engine);
+/* Calls done at a moment when engine_clean is true; never from within. With an error, ERR_STORAGE, where
+ * the state is lost: engine_clean is false then, and there is nothing to read. */
 void engine_wait(struct engine *engine, struct engine_request *request);
 /* The owner goes: done will not be called. What was submitted is carried out all the same, unless
  * it had not begun. */

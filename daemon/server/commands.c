@@ -94,11 +94,20 @@ static int request_read(struct request *request, const struct words *words, stru
 	return request_fill(request, words, error);
 }
 
+/* Whether it is about the state, and that cannot be read just now. */
+static bool command_lost(const struct session *session, const struct request *request)
+{
+	return (request->row->flags & (VERB_READS | VERB_CHANGES)) != 0 &&
+		engine_lost(session->server->engine) != NULL;
+}
+
 static void command_run(struct session *session, const struct request *request)
 {
 	struct error error;
 
-	if (handlers[request->verb](session, request, &error) < 0)
+	if (command_lost(session, request))
+		session_error(session, engine_lost(session->server->engine));
+	else if (handlers[request->verb](session, request, &error) < 0)
 		session_error(session, &error);
 }
 
@@ -121,8 +130,8 @@ bool command_handle(struct session *session, const char *line, size_t len)
 		return true;
 	}
 	/* Waiting for the engine is a turn for the others, too. */
-	if (server->pass_spent >= PASS_MAX ||
-		((request.row->flags & VERB_READS) && !engine_clean(server->engine))) {
+	if (server->pass_spent >= PASS_MAX || ((request.row->flags & VERB_READS) &&
+			!engine_clean(server->engine) && !command_lost(session, &request))) {
 		session->wait = WAIT_TURN;
 		engine_wait(server->engine, &session->request);
 		return false;

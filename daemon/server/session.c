@@ -127,6 +127,26 @@ static void session_listing_begin(struct session *session, const struct core *co
 	}
 }
 
+static void session_listing_fail(struct session *session, const struct error *error)
+{
+	session_error(session, error);
+	session_listing_drop(session);
+	if (session->finish == FINISH_WATCH)
+		watch_end(session);
+}
+
+/* The state cannot be read any more. What an UPDATE has changed stands all the same, and it says so. */
+static void session_listing_lost(struct session *session, const struct error *lost)
+{
+	bool updated = session->finish == FINISH_PLAN && session->listing.preview == NULL;
+	struct error error = *lost;
+
+	if (updated)
+		error_set(&error, lost->code, "the change is made, but %s", lost->text);
+	listing_end_line(&session->listing, &session->server->out);
+	session_listing_fail(session, &error);
+}
+
 /* Makes what there is room for. Returns whether the listing is through, or waits. */
 static bool session_listing_step(struct session *session)
 {
@@ -140,6 +160,10 @@ static bool session_listing_step(struct session *session)
 	}
 	if (session->dead || session_waiting(session) > 0)
 		return true;
+	if (engine_lost(server->engine) != NULL) {
+		session_listing_lost(session, engine_lost(server->engine));
+		return true;
+	}
 	if (!engine_clean(server->engine)) {
 		session->wait = WAIT_LISTING;
 		engine_wait(server->engine, &session->request);
@@ -148,10 +172,7 @@ static bool session_listing_step(struct session *session)
 	if (!session->listing_begun)
 		session_listing_begin(session, core);
 	if (listing_go(&session->listing, core, &server->out, LIMIT_WAITING, &error) < 0) {
-		session_error(session, &error);
-		session_listing_drop(session);
-		if (session->finish == FINISH_WATCH)
-			watch_end(session);
+		session_listing_fail(session, &error);
 		return true;
 	}
 	if (!listing_over(&session->listing))
@@ -206,6 +227,7 @@ static void on_engine(struct engine_request *request, const struct error *failed
 	session->wait = WAIT_NOTHING;
 	if (wait == WAIT_CHANGE)
 		session_changed(session, failed);
+	/* A wait that failed is over as well: what comes next finds that the state is lost. */
 	session_go(session);
 }
 

@@ -5,6 +5,7 @@
 static void check_world(struct sim *sim)
 {
 	const struct world *world = &sim->world;
+	bool knows = sim->engine && !sim->storage.lost;
 
 	for (uint32_t i = 0; i < world->used; i++) {
 		const struct world_node *node = &world->nodes[i];
@@ -17,8 +18,8 @@ static void check_world(struct sim *sim)
 		if (!row || !node_live(&row->node))
 			sim_fail(sim, "node %s is in the world, and not live in the store",
 				sim_id(&node->id));
-		known = sim->engine ? core_node_find(engine_core(sim->engine), &node->id) : NULL;
-		if (sim->engine && (!known || !node_live(known)))
+		known = knows ? core_node_find(engine_core(sim->engine), &node->id) : NULL;
+		if (knows && (!known || !node_live(known)))
 			sim_fail(sim, "node %s is in the world, and not live in the core",
 				sim_id(&node->id));
 		for (uint32_t j = 0; j < i; j++)
@@ -57,6 +58,19 @@ static void check_readers(struct sim *sim)
 				(long long)(sim->mono_ms - request->submitted_ms));
 }
 
+/* What is lost is lost wholly, and is said to be. */
+static void check_lost(struct sim *sim, const struct core *core)
+{
+	bool lost = sim->storage.lost;
+
+	if ((engine_lost(sim->engine) != NULL) != lost)
+		sim_fail(sim, "the last load %s, but the engine says otherwise",
+			lost ? "failed" : "worked");
+	if (lost && (engine_clean(sim->engine) || core->graph_ids.count + core->node_ids.count > 0 ||
+			core->group_count != 1))
+		sim_fail(sim, "the state is lost, but there is something to read");
+}
+
 void check_step(struct sim *sim)
 {
 	struct error error;
@@ -66,6 +80,7 @@ void check_step(struct sim *sim)
 	if (!sim->engine)
 		return;
 	core = engine_core(sim->engine);
+	check_lost(sim, core);
 	if (core_check(core, &error) < 0)
 		sim_fail(sim, "%s", error.text);
 	check_bounds(sim, core);
@@ -155,19 +170,31 @@ static void check_done(struct sim *sim, const struct sim_request *request)
 	}
 }
 
+static void check_read(struct sim *sim, const struct sim_request *request,
+	const struct error *failed)
+{
+	if (failed) {
+		if (failed->code != ERR_STORAGE || !sim->storage.lost)
+			sim_fail(sim, "reader %s fails, but the state is not lost", request->note);
+		return;
+	}
+	if (!engine_clean(sim->engine))
+		sim_fail(sim, "reader %s has its turn too early", request->note);
+	rows_compare(sim, engine_core(sim->engine));
+}
+
 void check_answer(struct sim *sim, const struct sim_request *request, const struct error *failed)
 {
 	if (request->reader) {
-		if (failed || !engine_clean(sim->engine))
-			sim_fail(sim, "reader %s has its turn too early, or fails", request->note);
-		rows_compare(sim, engine_core(sim->engine));
+		check_read(sim, request, failed);
 		return;
 	}
 	if (!failed) {
 		check_done(sim, request);
 		return;
 	}
-	if (failed->code == ERR_STORAGE && sim->storage.failures == request->failures_before)
+	if (failed->code == ERR_STORAGE && !sim->storage.lost &&
+		sim->storage.failures == request->failures_before)
 		sim_fail(sim, "%s fails, but the store did not", request->note);
 	if (request->request.event.kind == CORE_UPDATE)
 		check_not_updated(sim, request);

@@ -255,6 +255,9 @@ static void do_one(struct sim *sim, const struct timer *timer)
 	case QUEUE_STORE_MENDS:
 		sim->storage.failing = false;
 		break;
+	case QUEUE_LOADS_MEND:
+		sim->storage.unreadable = false;
+		break;
 	case QUEUE_WORLD_MENDS:
 		sim->world.flaky_percent = 0;
 		break;
@@ -292,7 +295,7 @@ void sim_settle(struct sim *sim)
 
 static void sim_mend(struct sim *sim)
 {
-	sim->storage.failing = false;
+	sim->storage.failing = sim->storage.unreadable = false;
 	sim->world.flaky_percent = 0;
 	for (uint32_t v = 0; v <= VERSION_MAX; v++)
 		sim->world.bad[v] = false;
@@ -321,7 +324,8 @@ void sim_run(struct sim *sim)
 	while (sim->happenings_left > 0)
 		sim_step(sim);
 	sim_mend(sim);
-	while (!sim->engine || sim->storage.done) /* a commit that is to fail may be under way */
+	/* A commit that is to fail may be under way, and what is lost is loaded only when its time comes. */
+	while (!sim->engine || sim->storage.done || sim->storage.lost)
 		sim_step(sim);
 	if (sim_chance(sim, 50)) {
 		sim_settle(sim);
@@ -386,6 +390,7 @@ void sim_config_random(struct sim_config *config, uint64_t seed)
 	config->crash_weight = sim_chance(&random, 50) ? 0 : 1 + sim_below(&random, 6);
 	config->health_weight = sim_chance(&random, 70) ? 11 : 100;
 	config->die_within_millionths = config->crash_weight ? 2000 : 0;
+	config->unreadable_percent = sim_below(&random, 4) * 10;
 	config->slow_clock = sim_chance(&random, 20);
 	config->wall_jumps = sim_chance(&random, 50);
 }

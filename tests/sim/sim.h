@@ -31,6 +31,7 @@ struct sim_config {
 	uint32_t gap_max_ms;          /* between two of them */
 	uint32_t crash_weight;
 	uint32_t health_weight;
+	uint32_t unreadable_percent;  /* of failed commits, behind which loads fail for a while */
 	uint32_t die_within_millionths; /* a call of the host, store or driver is the daemon's last */
 	bool slow_clock;              /* time passes while the daemon works */
 	bool wall_jumps;
@@ -114,9 +115,11 @@ struct storage {
 	size_t flying_count, flying_capacity;
 	uint64_t flying_seq;
 	bool flying_fails;
+	bool unreadable;      /* loads fail */
+	bool lost;            /* the engine's last load did */
 	store_done_fn *done;  /* NULL: no commit under way */
 	void *done_arg;
-	uint64_t commits, failures;
+	uint64_t commits, failures, failed_loads;
 };
 
 /* An event as it was noticed. */
@@ -197,7 +200,7 @@ struct sim {
 enum queue_kind {
 	QUEUE_TURN, QUEUE_DEADLINE, QUEUE_COMMIT, /* the daemon's own: gone with it */
 	QUEUE_INSPECT, QUEUE_WORLD, QUEUE_HAPPENING, QUEUE_RESTART, QUEUE_STORE_MENDS,
-	QUEUE_WORLD_MENDS,
+	QUEUE_LOADS_MEND, QUEUE_WORLD_MENDS,
 };
 
 /* sim.c */

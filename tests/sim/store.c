@@ -19,8 +19,17 @@ static int storage_load(struct store *store, struct core *core, uint64_t *ret_ev
 	struct error *error)
 {
 	struct sim *sim = store_sim(store);
+	struct storage *storage = &sim->storage;
 
-	*ret_event_seq = sim->storage.rows.event_seq;
+	sim->last_compared = UINT64_MAX;
+	storage->lost = storage->unreadable;
+	if (storage->unreadable) {
+		storage->failed_loads++;
+		if (sim_chance(sim, 50)) /* it fails early or late */
+			rows_load(sim, core, error);
+		return error_set(error, ERR_INTERNAL, "the disk cannot be read");
+	}
+	*ret_event_seq = storage->rows.event_seq;
 	return rows_load(sim, core, error);
 }
 
@@ -42,6 +51,19 @@ static void make_durable(struct sim *sim)
 	storage->commits++;
 }
 
+/* What made a commit fail may make the load behind it fail, and the next ones. */
+static void fail(struct sim *sim)
+{
+	struct storage *storage = &sim->storage;
+
+	storage->failures++;
+	if (storage->unreadable || !sim_chance(sim, sim->config.unreadable_percent))
+		return;
+	storage->unreadable = true;
+	sim_later(sim, sim_below(sim, 5000), QUEUE_LOADS_MEND, 0);
+	sim_say(sim, "store: cannot be read");
+}
+
 /* The end of a commit. The daemon may die just before it, or between it and hearing of it. */
 static void finish(struct sim *sim)
 {
@@ -53,7 +75,7 @@ static void finish(struct sim *sim)
 	if (sim_dies(sim))
 		return;
 	if (fails)
-		storage->failures++;
+		fail(sim);
 	else
 		make_durable(sim);
 	forget_flying(storage);
@@ -106,6 +128,7 @@ void storage_lose(struct sim *sim)
 {
 	sim_cancel(sim, &sim->commit_timer);
 	forget_flying(&sim->storage);
+	sim->storage.unreadable = sim->storage.lost = false; /* or nobody could boot */
 }
 
 static void store_free(struct store *store)

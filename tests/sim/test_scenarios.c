@@ -390,6 +390,140 @@ START_TEST(a_reader_does_not_keep_an_update_from_being_carried_out)
 }
 END_TEST
 
+/* The store cannot be read either. */
+
+/* An upgrade is under way when a commit fails, and then the load. */
+static void begin_lost(void)
+{
+	begin_with(100, 3, 1);
+	update(3, 2);
+	run_ms(250);
+	ck_assert_ptr_nonnull(group()->active);
+	sim.storage.failing = sim.storage.unreadable = true;
+	while (!sim.storage.lost)
+		ck_assert(sim_step(&sim));
+}
+
+static void store_mends(void)
+{
+	sim.storage.failing = sim.storage.unreadable = false;
+}
+
+START_TEST(what_cannot_be_read_is_refused_and_nothing_is_lost_or_doubled)
+{
+	uint64_t starts, stops, refused;
+
+	begin_lost();
+	starts = sim.world.starts;
+	stops = sim.world.stops;
+	refused = sim.refused;
+	ck_assert(!engine_clean(sim.engine));
+	for (int i = 0; i < 3; i++) {
+		update(1, 3);
+		request_wait(request_new(&sim));
+		ck_assert_uint_eq(sim.refused, refused); /* not from within */
+		run_ms(1700);
+		refused += 2;
+		ck_assert_uint_eq(sim.refused, refused);
+		ck_assert_int_eq(sim.refusal.code, ERR_STORAGE);
+		ck_assert_str_eq(sim.refusal.text,
+			"the state cannot be read just now: the disk cannot be read");
+	}
+	ck_assert_uint_eq(sim.world.starts, starts);
+	ck_assert_uint_eq(sim.world.stops, stops);
+	store_mends();
+	sim_settle(&sim);
+	expect(3, 2);
+	ck_assert_uint_eq(rows_group(&sim.storage.rows, "default")->spec_count, 2);
+	ck_assert_uint_eq(sim.world.starts, 6);
+	ck_assert_uint_eq(sim.world.stops, 3);
+	end();
+}
+END_TEST
+
+START_TEST(who_waited_when_the_state_was_lost_is_told)
+{
+	struct sim_config config = slow_world(100);
+
+	config.commit_instant_percent = 0;
+	config.commit_delay_max_ms = 50;
+	begin_as(&config);
+	sim.storage.failing = sim.storage.unreadable = true;
+	update(2, 1);
+	sim_step(&sim);
+	request_wait(request_new(&sim));
+	update(3, 1);
+	run_ms(100);
+	ck_assert_uint_eq(sim.refused, 3);
+	ck_assert_ptr_nonnull(engine_lost(sim.engine));
+	store_mends();
+	sim_settle(&sim);
+	ck_assert_ptr_null(engine_lost(sim.engine));
+	update(2, 1);
+	sim_settle(&sim);
+	expect(2, 1);
+	end();
+}
+END_TEST
+
+START_TEST(a_load_is_tried_again_every_second_and_not_more)
+{
+	uint64_t turns;
+
+	begin_lost();
+	turns = engine_stats(sim.engine)->turns;
+	run_ms(60000);
+	ck_assert_uint_ge(sim.storage.failed_loads, 59);
+	ck_assert_uint_le(sim.storage.failed_loads, 61);
+	ck_assert_uint_le(engine_stats(sim.engine)->turns, turns + 61);
+	store_mends();
+	sim_settle(&sim);
+	expect(3, 2);
+	end();
+}
+END_TEST
+
+START_TEST(a_node_that_dies_while_the_state_is_lost_is_replaced)
+{
+	struct id id;
+
+	begin_lost();
+	id = world_any_running(&sim)->id;
+	world_exit(&sim, world_find(&sim, &id));
+	run_ms(3000);
+	store_mends();
+	sim_settle(&sim);
+	ck_assert_ptr_null(world_find(&sim, &id));
+	expect(3, 2);
+	end();
+}
+END_TEST
+
+START_TEST(a_commit_that_fails_again_behind_the_load_is_tried_again)
+{
+	begin_lost();
+	sim.storage.unreadable = false;
+	run_ms(10000);
+	ck_assert(!sim.storage.lost);
+	ck_assert_uint_ge(sim.storage.failures, 5);
+	sim.storage.failing = false;
+	sim_settle(&sim);
+	expect(3, 2);
+	end();
+}
+END_TEST
+
+START_TEST(a_crash_while_the_state_is_lost)
+{
+	begin_lost();
+	sim_crash(&sim);
+	store_mends();
+	sim_settle(&sim);
+	expect(3, 2);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("scenarios");
@@ -415,5 +549,11 @@ int main(void)
 	tcase_add_test(stories, an_upgrade_stands_still_while_the_store_fails_and_then_goes_on);
 	tcase_add_test(stories, readers_have_their_turn_while_the_store_fails);
 	tcase_add_test(stories, a_reader_does_not_keep_an_update_from_being_carried_out);
+	tcase_add_test(stories, what_cannot_be_read_is_refused_and_nothing_is_lost_or_doubled);
+	tcase_add_test(stories, who_waited_when_the_state_was_lost_is_told);
+	tcase_add_test(stories, a_load_is_tried_again_every_second_and_not_more);
+	tcase_add_test(stories, a_node_that_dies_while_the_state_is_lost_is_replaced);
+	tcase_add_test(stories, a_commit_that_fails_again_behind_the_load_is_tried_again);
+	tcase_add_test(stories, a_crash_while_the_state_is_lost);
 	return story_run(suite, stories);
 }
