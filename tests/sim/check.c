@@ -85,12 +85,15 @@ void check_step(struct sim *sim)
 		sim_fail(sim, "%s", error.text);
 	check_bounds(sim, core);
 	check_readers(sim);
+	if (sim->last_compared == UINT64_MAX && !sim->storage.lost)
+		promises_check(sim, core);
 	if (!engine_clean(sim->engine) ||
 		sim->last_compared == engine_stats(sim->engine)->events + sim->storage.commits)
 		return;
 	sim->last_compared = engine_stats(sim->engine)->events + sim->storage.commits;
 	rows_compare(sim, core);
 	model_compare(sim, core);
+	promises_check(sim, core);
 }
 
 /* Answers. */
@@ -191,6 +194,7 @@ void check_answer(struct sim *sim, const struct sim_request *request, const stru
 	}
 	if (!failed) {
 		check_done(sim, request);
+		promise_give(sim, request);
 		return;
 	}
 	if (failed->code == ERR_STORAGE && !sim->storage.lost &&

@@ -81,6 +81,7 @@ void request_submit(struct sim_request *request)
 		sim_id(&event->id), event->kind == CORE_UPDATE ? event->update.size : 0,
 		event->kind == CORE_UPDATE ? (unsigned long long)event->update.version : 0);
 	request_begin(request);
+	promise_ask(request->sim, request);
 	engine_submit(request->sim->engine, &request->request);
 }
 

@@ -52,6 +52,8 @@ void sim_fail(const struct sim *sim, const char *format, ...)
 	va_list arguments;
 
 	fflush(stdout);
+	if (sim->about)
+		fprintf(stderr, "%s: ", sim->about);
 	fprintf(stderr, "sim: seed %llu, step %llu, at %lld ms: ", (unsigned long long)sim->seed,
 		(unsigned long long)sim->steps, (long long)sim->mono_ms);
 	va_start(arguments, format);
@@ -301,8 +303,7 @@ static void sim_mend(struct sim *sim)
 		sim->world.bad[v] = false;
 }
 
-/* Who comes back to a world at rest looks at it, and leaves it alone. */
-static void run_idle_restart(struct sim *sim)
+void sim_restart_idle(struct sim *sim)
 {
 	const struct world before = sim->world;
 	uint64_t events = sim->event_seq;
@@ -341,7 +342,7 @@ void sim_run(struct sim *sim)
 	sim_settle(sim);
 	check_rest(sim, true);
 	if (sim_chance(sim, 10))
-		run_idle_restart(sim);
+		sim_restart_idle(sim);
 }
 
 /* Beginning and end. */
@@ -413,6 +414,8 @@ void sim_fini(struct sim *sim)
 	engine_free(sim->engine);
 	storage_fini(&sim->storage);
 	model_fini(&sim->model);
+	promises_fini(&sim->promises);
+	free(sim->vouched.ids);
 	free(sim->noticed.items);
 	timers_fini(&sim->queue);
 }

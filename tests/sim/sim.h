@@ -158,6 +158,31 @@ struct model {
 	uint64_t seq;      /* of the last event it was told */
 };
 
+/* A request that was answered with OK. */
+struct promise {
+	enum core_event_kind kind;
+	struct id id;            /* of the node, or the graph */
+	char note[24];           /* of the request */
+	char group[LIMIT_GROUP_NAME + 1];
+	uint64_t revision, version;
+	uint32_t size;
+	bool mark;
+	bool given;              /* a mark is there from when it is asked for */
+};
+struct promises {
+	struct promise *items;
+	size_t count, capacity;
+};
+
+/* Nodes of which the driver has said that they run, since the engine last knew nothing. */
+struct vouched {
+	struct id *ids;
+	size_t count, capacity;
+};
+
+/* The daemon dies at a commit: before it is durable, or once it is, before anything is done about it. */
+enum sim_moment { DIES_NEVER, DIES_BEFORE, DIES_WHEN_DURABLE };
+
 /* A request under way. */
 struct sim_request {
 	struct engine_request request;
@@ -171,6 +196,7 @@ struct sim_request {
 TAILQ_HEAD(sim_requests, sim_request);
 
 struct sim {
+	const char *about;       /* what is tried, to be told where it fails; NULL: the seed says it */
 	uint64_t seed, random, jump_random, id_random;
 	struct sim_config config;
 	struct timers queue;
@@ -180,13 +206,16 @@ struct sim {
 	struct driver *driver;
 	uint32_t turn_timer, deadline_timer, commit_timer;
 	bool dying;              /* nothing that the daemon still does has an effect */
-	bool dies_when_durable;  /* once the next commit is, before anything is done about it */
+	enum sim_moment dies;    /* at the end of a commit: */
+	uint64_t dies_at;        /* which one, counting those that are durable from 1 */
 	uint64_t event_seq;      /* the last noticed */
 	uint64_t published;
 	struct event_list noticed; /* not yet published */
 	struct world world;
 	struct storage storage;
 	struct model model;
+	struct promises promises;
+	struct vouched vouched;
 	struct sim_requests requests;
 	uint64_t request_number;
 	uint32_t happenings_left;
@@ -225,6 +254,8 @@ bool sim_step_before(struct sim *sim, int64_t limit_ms);
 /* Steps until nothing is left to do. */
 void sim_settle(struct sim *sim);
 void sim_run(struct sim *sim);
+/* Who comes back to a world at rest looks at it, and leaves it alone. */
+void sim_restart_idle(struct sim *sim);
 /* Tells the seed, the step and what broke, and ends the program. */
 void sim_fail(const struct sim *sim, const char *format, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
@@ -243,6 +274,11 @@ struct world_node *world_any_running(struct sim *sim);
 void world_exit(struct sim *sim, struct world_node *node);
 void world_set_health(struct sim *sim, struct world_node *node, bool healthy);
 uint32_t world_count(const struct sim *sim, const char *group);
+/* Nobody is vouched for any more. */
+void world_forget_vouched(struct sim *sim);
+/* How many nodes of the group are available, to the core's knowledge, and do run, by what the driver
+ * has said since the load. */
+uint32_t world_vouched(const struct sim *sim, const struct core *core, const struct group *group);
 
 /* store.c, rows.c, compare.c */
 struct store *storage_store_new(struct sim *sim);
@@ -268,6 +304,14 @@ void model_compare(struct sim *sim, const struct core *core);
 struct model_graph *model_graph(const struct model *model, const struct id *id);
 struct model_node *model_node(const struct model *model, const struct id *id);
 void model_fini(struct model *model);
+
+/* promises.c */
+void promise_ask(struct sim *sim, const struct sim_request *request);
+void promise_give(struct sim *sim, const struct sim_request *request);
+bool promise_given(const struct sim *sim, const char *note);
+/* Whether all that was answered is so. */
+void promises_check(const struct sim *sim, const struct core *core);
+void promises_fini(struct promises *promises);
 
 /* check.c */
 void check_step(struct sim *sim);

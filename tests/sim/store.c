@@ -22,6 +22,8 @@ static int storage_load(struct store *store, struct core *core, uint64_t *ret_ev
 	struct storage *storage = &sim->storage;
 
 	sim->last_compared = UINT64_MAX;
+	if (!sim->engine || storage->lost || storage->unreadable)
+		world_forget_vouched(sim); /* else what the engine has not yet taken in goes on to count */
 	storage->lost = storage->unreadable;
 	if (storage->unreadable) {
 		storage->failed_loads++;
@@ -64,6 +66,16 @@ static void fail(struct sim *sim)
 	sim_say(sim, "store: cannot be read");
 }
 
+/* Whether this is the commit, and the moment, at which the daemon is to die. It does so but once. */
+static bool dies_now(struct sim *sim, enum sim_moment moment, uint64_t commit)
+{
+	if (sim->dies == moment && sim->dies_at == commit) {
+		sim->dies = DIES_NEVER;
+		sim->dying = true;
+	}
+	return sim_dies(sim);
+}
+
 /* The end of a commit. The daemon may die just before it, or between it and hearing of it. */
 static void finish(struct sim *sim)
 {
@@ -72,15 +84,14 @@ static void finish(struct sim *sim)
 	store_done_fn *done = storage->done;
 	bool fails = storage->flying_fails;
 
-	if (sim_dies(sim))
+	if (fails ? sim_dies(sim) : dies_now(sim, DIES_BEFORE, storage->commits + 1))
 		return;
 	if (fails)
 		fail(sim);
 	else
 		make_durable(sim);
 	forget_flying(storage);
-	sim->dying = sim->dies_when_durable && !fails;
-	if (sim_dies(sim))
+	if (fails ? sim_dies(sim) : dies_now(sim, DIES_WHEN_DURABLE, storage->commits))
 		return;
 	sim_say(sim, "store: commit %s", fails ? "fails" : "is durable");
 	done(storage->done_arg, fails ? &failed : NULL);

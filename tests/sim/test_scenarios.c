@@ -246,11 +246,11 @@ START_TEST(kill_that_was_stored_but_not_done_is_done_after_a_crash)
 	update(2, 1);
 	run_ms(1000);
 	id = node_in(1)->id;
-	sim.dies_when_durable = true;
+	sim.dies = DIES_WHEN_DURABLE;
+	sim.dies_at = sim.storage.commits + 1;
 	ask(CORE_KILL, id);
 	while (sim.engine)
 		sim_step(&sim);
-	sim.dies_when_durable = false;
 	ck_assert_uint_eq(sim.world.kills, 0);
 	expect_killed(id);
 	expect(2, 1);
