@@ -71,6 +71,13 @@ static void check_lost(struct sim *sim, const struct core *core)
 		sim_fail(sim, "the state is lost, but there is something to read");
 }
 
+/* At the end of the step in which the core was loaded. */
+static void check_loaded(const struct sim *sim, const struct core *core)
+{
+	promises_check(sim, core);
+	floor_check_loaded(sim, core);
+}
+
 void check_step(struct sim *sim)
 {
 	struct error error;
@@ -86,7 +93,7 @@ void check_step(struct sim *sim)
 	check_bounds(sim, core);
 	check_readers(sim);
 	if (sim->last_compared == UINT64_MAX && !sim->storage.lost)
-		promises_check(sim, core);
+		check_loaded(sim, core);
 	if (!engine_clean(sim->engine) ||
 		sim->last_compared == engine_stats(sim->engine)->events + sim->storage.commits)
 		return;
@@ -94,6 +101,7 @@ void check_step(struct sim *sim)
 	rows_compare(sim, core);
 	model_compare(sim, core);
 	promises_check(sim, core);
+	floor_remember(sim, core);
 }
 
 /* Answers. */

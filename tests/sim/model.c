@@ -13,28 +13,6 @@ static void *list_grow(void *items, size_t count, size_t *capacity, size_t size)
 	return mem_realloc(items, *capacity, size);
 }
 
-/* A stop must find the floor above what it takes away; told at the moment when it begins. Behind a
- * restart only those nodes count of which the driver has said that they run: others may have died. */
-static void notice_stop(struct sim *sim, const struct notice *notice)
-{
-	const struct task *task = &notice->graph->tasks[notice->task];
-	const struct core *core;
-	const struct node *node;
-	uint32_t available;
-
-	if (!sim->engine || task->action != ACTION_SHUT_DOWN_NODE || task->attempt != 1)
-		return;
-	core = engine_core(sim->engine);
-	node = core_node_find(core, &task->node);
-	if (!node || !node->available)
-		return;
-	available = world_vouched(sim, core, notice->group);
-	if (available <= notice->graph->min_available)
-		sim_fail(sim, "node %s is stopped with %u available of which %u are known to run, "
-			"%u must be", sim_id(&task->node), notice->group->available, available,
-			notice->graph->min_available);
-}
-
 void model_notice(struct sim *sim, const struct notice *notice)
 {
 	const struct id none = {{0}};
@@ -63,7 +41,7 @@ void model_notice(struct sim *sim, const struct notice *notice)
 		event->attempt = notice->graph->tasks[notice->task].attempt;
 	}
 	if (notice->type == EVENT_TASK_STARTED)
-		notice_stop(sim, notice);
+		floor_notice_stop(sim, notice);
 	sim_trace(sim, &event->type, sizeof event->type);
 	sim_trace(sim, &event->node, sizeof event->node);
 	sim_trace(sim, &event->task, sizeof event->task);
@@ -128,6 +106,7 @@ static void apply_node(struct sim *sim, const struct sim_event *event)
 	if (!node || !node_may_become(node->state, event->node_state))
 		wrong(sim, event, "the node is not known, or cannot become that");
 	node->state = event->node_state;
+	floor_node_state(sim, &event->node);
 }
 
 /* Graphs. */

@@ -415,7 +415,7 @@ void sim_fini(struct sim *sim)
 	storage_fini(&sim->storage);
 	model_fini(&sim->model);
 	promises_fini(&sim->promises);
-	free(sim->vouched.ids);
+	floor_fini(sim);
 	free(sim->noticed.items);
 	timers_fini(&sim->queue);
 }

@@ -174,8 +174,7 @@ struct promises {
 	size_t count, capacity;
 };
 
-/* Nodes of which the driver has said that they run, since the engine last knew nothing. */
-struct vouched {
+struct id_list {
 	struct id *ids;
 	size_t count, capacity;
 };
@@ -215,7 +214,8 @@ struct sim {
 	struct storage storage;
 	struct model model;
 	struct promises promises;
-	struct vouched vouched;
+	struct id_list vouched;   /* nodes that the driver said run, since the engine last knew nothing */
+	struct id_list available; /* nodes that were, when last all was durable */
 	struct sim_requests requests;
 	uint64_t request_number;
 	uint32_t happenings_left;
@@ -274,11 +274,6 @@ struct world_node *world_any_running(struct sim *sim);
 void world_exit(struct sim *sim, struct world_node *node);
 void world_set_health(struct sim *sim, struct world_node *node, bool healthy);
 uint32_t world_count(const struct sim *sim, const char *group);
-/* Nobody is vouched for any more. */
-void world_forget_vouched(struct sim *sim);
-/* How many nodes of the group are available, to the core's knowledge, and do run, by what the driver
- * has said since the load. */
-uint32_t world_vouched(const struct sim *sim, const struct core *core, const struct group *group);
 
 /* store.c, rows.c, compare.c */
 struct store *storage_store_new(struct sim *sim);
@@ -312,6 +307,15 @@ bool promise_given(const struct sim *sim, const char *note);
 /* Whether all that was answered is so. */
 void promises_check(const struct sim *sim, const struct core *core);
 void promises_fini(struct promises *promises);
+
+/* floor.c */
+void floor_forget_vouched(struct sim *sim);
+void floor_vouch(struct sim *sim, const struct id *id);
+void floor_notice_stop(struct sim *sim, const struct notice *notice);
+void floor_remember(struct sim *sim, const struct core *core);
+void floor_node_state(struct sim *sim, const struct id *id);
+void floor_check_loaded(const struct sim *sim, const struct core *core);
+void floor_fini(struct sim *sim);
 
 /* check.c */
 void check_step(struct sim *sim);

@@ -23,7 +23,7 @@ static int storage_load(struct store *store, struct core *core, uint64_t *ret_ev
 
 	sim->last_compared = UINT64_MAX;
 	if (!sim->engine || storage->lost || storage->unreadable)
-		world_forget_vouched(sim); /* else what the engine has not yet taken in goes on to count */
+		floor_forget_vouched(sim); /* else what the engine has not yet taken in goes on to count */
 	storage->lost = storage->unreadable;
 	if (storage->unreadable) {
 		storage->failed_loads++;

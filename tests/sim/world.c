@@ -68,47 +68,6 @@ static struct world_node *world_add(struct sim *sim, const struct driver_node *t
 	return &world->nodes[place];
 }
 
-/* Who was heard of. */
-
-void world_forget_vouched(struct sim *sim)
-{
-	sim->vouched.count = 0;
-}
-
-static void vouch(struct sim *sim, const struct id *id)
-{
-	struct vouched *vouched = &sim->vouched;
-
-	if (!sim->driver)
-		return;
-	if (vouched->count == vouched->capacity) {
-		vouched->capacity = vouched->capacity ? vouched->capacity * 2 : 16;
-		vouched->ids = mem_realloc(vouched->ids, vouched->capacity, sizeof *vouched->ids);
-	}
-	vouched->ids[vouched->count++] = *id;
-}
-
-static bool is_vouched(const struct sim *sim, const struct id *id)
-{
-	for (size_t i = sim->vouched.count; i-- > 0;)
-		if (id_equal(&sim->vouched.ids[i], id))
-			return true;
-	return false;
-}
-
-uint32_t world_vouched(const struct sim *sim, const struct core *core, const struct group *group)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < group->slots_used; i++) {
-		const struct node *node = group->slots[i].node == NODE_NONE
-			? NULL : node_at(&core->nodes, group->slots[i].node);
-
-		count += node && node->available && is_vouched(sim, &node->id);
-	}
-	return count;
-}
-
 /* Reports: to the driver that is there now, if any. */
 
 static void report_done(struct sim *sim, const struct id *id, enum node_op op,
@@ -118,7 +77,7 @@ static void report_done(struct sim *sim, const struct id *id, enum node_op op,
 
 	sim_say(sim, "world: %s op %d result %d", sim_id(id), op, result);
 	if (op == OP_START && result == RESULT_OK)
-		vouch(sim, id);
+		floor_vouch(sim, id);
 	sim_trace(sim, id, sizeof *id);
 	sim_trace(sim, &sim->mono_ms, sizeof sim->mono_ms);
 	if (reports)
@@ -140,7 +99,7 @@ void world_set_health(struct sim *sim, struct world_node *node, bool healthy)
 	sim_say(sim, "world: %s is %s", sim_id(&node->id), healthy ? "healthy" : "unhealthy");
 	node->unhealthy = !healthy;
 	if (healthy)
-		vouch(sim, &node->id);
+		floor_vouch(sim, &node->id);
 	if (sim->driver)
 		sim->driver->reports.health(sim->driver->reports.arg, &node->id, healthy,
 			healthy ? NULL : "it does not answer");
@@ -336,7 +295,7 @@ static void answer_inspection(struct sim *sim, const struct id *id)
 
 	sim_say(sim, "world: %s is found %d", sim_id(id), found);
 	if (found == FOUND_RUNNING)
-		vouch(sim, id);
+		floor_vouch(sim, id);
 	sim->driver->reports.inspected(sim->driver->reports.arg, id, found);
 }
 
