@@ -45,6 +45,33 @@ static void check_bounds(struct sim *sim, const struct core *core)
 	}
 }
 
+/* Counted from what the driver is at work on, not from the core's own count. */
+static void check_parallel(struct sim *sim, const struct core *core, const struct group *group)
+{
+	uint32_t limit = group->spec.policy.max_parallel, at_work = 0;
+
+	for (uint32_t i = 0; i < group->slots_used; i++) {
+		const struct node *node = group->slots[i].node == NODE_NONE
+			? NULL : node_at(&core->nodes, group->slots[i].node);
+
+		at_work += node && node->op != OP_NONE && node->op != OP_KILL;
+	}
+	if (limit > 0 && at_work >= limit)
+		sim_fail(sim, "a task of group %s starts besides %u others, %u may be in flight",
+			group->name, at_work, limit);
+}
+
+void check_task_started(struct sim *sim, const struct notice *notice)
+{
+	const struct task *task = &notice->graph->tasks[notice->task];
+
+	if (!sim->engine || task->attempt != 1 || task->action == ACTION_DO_NOTHING)
+		return;
+	check_parallel(sim, engine_core(sim->engine), notice->group);
+	if (task->action == ACTION_SHUT_DOWN_NODE)
+		floor_check_stop(sim, engine_core(sim->engine), notice);
+}
+
 /* A reader waits for what is with the store and what has been done since, and for no more. */
 static void check_readers(struct sim *sim)
 {

@@ -63,17 +63,12 @@ static uint32_t vouched_count(const struct sim *sim, const struct core *core,
 }
 
 /* A stop must find the floor above what it takes away; told at the moment when it begins. */
-void floor_notice_stop(struct sim *sim, const struct notice *notice)
+void floor_check_stop(struct sim *sim, const struct core *core, const struct notice *notice)
 {
 	const struct task *task = &notice->graph->tasks[notice->task];
-	const struct core *core;
-	const struct node *node;
+	const struct node *node = core_node_find(core, &task->node);
 	uint32_t known;
 
-	if (!sim->engine || task->action != ACTION_SHUT_DOWN_NODE || task->attempt != 1)
-		return;
-	core = engine_core(sim->engine);
-	node = core_node_find(core, &task->node);
 	if (!node || !node->available)
 		return;
 	known = vouched_count(sim, core, notice->group);

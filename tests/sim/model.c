@@ -41,7 +41,7 @@ void model_notice(struct sim *sim, const struct notice *notice)
 		event->attempt = notice->graph->tasks[notice->task].attempt;
 	}
 	if (notice->type == EVENT_TASK_STARTED)
-		floor_notice_stop(sim, notice);
+		check_task_started(sim, notice);
 	sim_trace(sim, &event->type, sizeof event->type);
 	sim_trace(sim, &event->node, sizeof event->node);
 	sim_trace(sim, &event->task, sizeof event->task);

@@ -311,7 +311,7 @@ void promises_fini(struct promises *promises);
 /* floor.c */
 void floor_forget_vouched(struct sim *sim);
 void floor_vouch(struct sim *sim, const struct id *id);
-void floor_notice_stop(struct sim *sim, const struct notice *notice);
+void floor_check_stop(struct sim *sim, const struct core *core, const struct notice *notice);
 void floor_remember(struct sim *sim, const struct core *core);
 void floor_node_state(struct sim *sim, const struct id *id);
 void floor_check_loaded(const struct sim *sim, const struct core *core);
@@ -319,6 +319,7 @@ void floor_fini(struct sim *sim);
 
 /* check.c */
 void check_step(struct sim *sim);
+void check_task_started(struct sim *sim, const struct notice *notice);
 void check_answer(struct sim *sim, const struct sim_request *request, const struct error *failed);
 /* All is quiet, and nothing fails any more: every group is what it declares; where it was not `updated`
  * since, it may also have been given up. */
