@@ -252,6 +252,51 @@ START_TEST(an_update_whose_plan_cannot_be_listed_says_that_it_is_made)
 }
 END_TEST
 
+/* Reads on until this has come, or nothing more does; returns the last that came, a text. */
+static const char *read_on(int client, const char *until)
+{
+	static char text[64 * 1024];
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t more;
+
+		if (len > sizeof text / 2) { /* what is looked for may stand across two reads */
+			memmove(text, text + len - 1024, 1024);
+			len = 1024;
+		}
+		run();
+		more = recv(house.clients[client], text + len, sizeof text - 1 - len, MSG_DONTWAIT);
+		if (more <= 0)
+			return text;
+		len += (size_t)more;
+		text[len] = '\0';
+		if (strstr(text, until) != NULL)
+			return text;
+	}
+}
+
+START_TEST(a_line_that_is_begun_is_ended_before_the_error)
+{
+	static const char end_of_all[] = "\n" LOST;
+	const char *text;
+
+	begin();
+	say(0, "PLAN 200000 1\n"); /* the line of the barrier is over a megabyte */
+	ck_assert_ptr_nonnull(strstr(read_on(0, "prereqs=0,1,"), "prereqs=0,1,"));
+	say(1, "UPDATE 1 1\n");
+	house.unreadable = true;
+	commit_ends(false);
+	text = read_on(0, "\nERR ");
+	ck_assert_uint_gt(strlen(text), strlen(end_of_all));
+	ck_assert_str_eq(text + strlen(text) - strlen(end_of_all), end_of_all);
+	ck_assert_ptr_null(strstr(text, "waits=")); /* with which the line would end */
+	say(0, "PING\n");
+	ck_assert_str_eq(got(0), "OK\n");
+	end();
+}
+END_TEST
+
 START_TEST(a_watch_goes_on_behind_the_load)
 {
 	begin();
@@ -281,6 +326,7 @@ int main(void)
 	tcase_add_test(tests, requests_about_the_state_are_refused_and_the_others_answered);
 	tcase_add_test(tests, who_waits_for_a_commit_when_the_state_is_lost_is_told);
 	tcase_add_test(tests, an_update_whose_plan_cannot_be_listed_says_that_it_is_made);
+	tcase_add_test(tests, a_line_that_is_begun_is_ended_before_the_error);
 	tcase_add_test(tests, a_watch_goes_on_behind_the_load);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
