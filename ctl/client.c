@@ -67,6 +67,14 @@ int client_lost(struct client *client, const char *why)
 	return STATUS_UNREACHABLE;
 }
 
+/* A socket that may not be opened is imd's way to say no, too. */
+static int connect_failed(struct client *client, int number)
+{
+	int status = client_lost(client, strerror(number));
+
+	return (number == EACCES || number == EPERM) && !client->resumes ? STATUS_DENIED : status;
+}
+
 /* connect() to a Unix socket waits while the daemon's backlog is full, as long as SO_SNDTIMEO
  * lets it; there is no such wait to be had from poll(). */
 static int connect_in_time(struct client *client, const struct sockaddr_un *address)
@@ -84,7 +92,7 @@ static int connect_in_time(struct client *client, const struct sockaddr_un *addr
 		if (errno == EAGAIN)
 			return STATUS_TIMED_OUT;
 		if (errno != EINTR)
-			return client_lost(client, strerror(errno));
+			return connect_failed(client, errno);
 	}
 	return STATUS_OK;
 }

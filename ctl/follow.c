@@ -133,7 +133,8 @@ static void follow_successor(struct follow *follow, const char *successor)
 
 	if (find_graph(follow, successor) != NULL)
 		return;
-	say("superseded by %s; following it", successor);
+	if (!follow->ctl->quiet)
+		say("superseded by %s; following it", successor);
 	plan = add_graph(follow);
 	plan->id = mem_strdup(successor);
 	note_afterword(follow);

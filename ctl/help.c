@@ -168,6 +168,11 @@ int help_print(struct ctl *ctl)
 		command = command_find(ctl->args, ctl->arg_count, &name_words);
 		if (command == NULL)
 			return STATUS_USAGE;
+		if (name_words < ctl->arg_count) {
+			say("no command begins with '%s' and goes on with '%s'", command->name,
+				ctl->args[name_words]);
+			return STATUS_USAGE;
+		}
 	}
 	if (ctl->json)
 		json_print(command != NULL ? json_of_command(command) : json_of_overview(family));

@@ -137,6 +137,10 @@ static int add_chunk(const char *data, size_t len, void *arg)
 
 void json_add(struct buf *buf, const json_t *json)
 {
+	if (json == NULL) {
+		buf_add_str(buf, "null");
+		return;
+	}
 	json_dump_callback(json, add_chunk, buf, JSON_COMPACT | JSON_ENCODE_ANY);
 }
 

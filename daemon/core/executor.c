@@ -439,8 +439,8 @@ static void node_give_up(struct core *core, uint32_t ref, enum task_state state)
 		node_close(core, ref, NODE_FAILED, text);
 	else
 		node_set_state(core, ref, NODE_UNHEALTHY, text);
-	node_settled(core, ref, SETTLED_FAILED, text);
 	node_task_end(core, ref, state, NULL);
+	node_settled(core, ref, SETTLED_FAILED, text);
 	if (starting)
 		node_bury(core, ref);
 }

@@ -47,8 +47,8 @@ void node_settled(struct core *core, uint32_t ref, enum settled settled, const c
 void node_over(struct core *core, uint32_t ref, const struct node_outcome *outcome)
 {
 	node_close(core, ref, outcome->state, outcome->error);
-	node_settled(core, ref, outcome->settled, outcome->error);
 	node_task_end(core, ref, outcome->task_state, outcome->task_error);
+	node_settled(core, ref, outcome->settled, outcome->error);
 	node_bury(core, ref);
 }
 
@@ -81,8 +81,8 @@ static void start_succeeded(struct core *core, uint32_t ref)
 	node->op = OP_NONE;
 	node_set_state(core, ref, NODE_RUNNING, NULL);
 	if (!wanted) { /* it was to be cancelled, but was quicker */
-		node_settled(core, ref, SETTLED_OTHERWISE, NULL);
 		node_task_end(core, ref, TASK_SUCCEEDED, NULL);
+		node_settled(core, ref, SETTLED_OTHERWISE, NULL);
 	} else {
 		node_graph(core, node)->tasks[node->task].gate = GATE_MIN_READY;
 		change_task(core, node_graph(core, node), node->task);
@@ -119,8 +119,8 @@ static void start_cancelled(struct core *core, uint32_t ref)
 static void end_failed(struct core *core, uint32_t ref, enum settled settled, const char *text)
 {
 	node_set_state(core, ref, NODE_UNHEALTHY, text);
-	node_settled(core, ref, settled, text);
 	node_task_end(core, ref, TASK_FAILED, text);
+	node_settled(core, ref, settled, text);
 }
 
 static void stop_done(struct core *core, uint32_t ref, bool ok, const char *text)
@@ -185,8 +185,8 @@ static void drop_min_ready(struct core *core, uint32_t ref, const char *text)
 	char why[LIMIT_ERROR_TEXT];
 
 	snprintf(why, sizeof why, "not available after min-ready: %s", text ? text : "it ended");
-	node_settled(core, ref, SETTLED_FAILED, why);
 	node_task_end(core, ref, TASK_FAILED, why);
+	node_settled(core, ref, SETTLED_FAILED, why);
 }
 
 void node_watch_ready(struct core *core, uint32_t ref)

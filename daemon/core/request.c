@@ -149,8 +149,8 @@ int step_kill(struct core *core, struct core_event *event, struct error *error)
 		group_replan_due(core, core->groups[node->group], REASON_KILL);
 	if (between) {
 		node_close(core, ref, NODE_FAILED, why);
-		node_settled(core, ref, SETTLED_OTHERWISE, NULL);
 		kill_task(core, ref, why);
+		node_settled(core, ref, SETTLED_OTHERWISE, NULL);
 		node_bury(core, ref);
 		return 0;
 	}

@@ -28,7 +28,7 @@ class Rollout:
 
 def overtake(client, watcher, rollouts):
     """Runs all of them at once. Returns the events, and what bounds them."""
-    bounds, targets, events = {}, {}, []
+    bounds, targets, events, ends = {}, {}, [], {}
     groups = {rollout.group: rollout for rollout in rollouts}
 
     def declare(rollout, what):
@@ -44,20 +44,21 @@ def overtake(client, watcher, rollouts):
         event = watcher.event()
         events.append(event)
         rollout = groups[event["group"]]
-        ended = event.type in END_EVENTS and event["graph"] == rollout.graph
+        if event.type in END_EVENTS:
+            ends[event["graph"]] = event
+        while rollout.graph in ends and ends[rollout.graph].type == "graph-superseded":
+            rollout.graph = ends[rollout.graph]["successor"]  # which may have ended before
+        ended = rollout.graph in ends
         if not rollout.upgrading:
             if ended:
                 rollout.upgrading = True
                 declare(rollout, "4 2")
             continue
         rollout.seen += 1
-        if ended and event.type == "graph-superseded":
-            rollout.graph = event["successor"]  # it was planned anew
-            continue
         if rollout.changes and (ended or rollout.seen > rollout.phase):
             declare(rollout, rollout.changes.pop(0))
         elif ended and not rollout.changes:
-            equal(event.type, "graph-succeeded", f"the end of {rollout.last}")
+            equal(ends[rollout.graph].type, "graph-succeeded", f"the end of {rollout.last}")
             left -= 1
     return events, targets, bounds
 

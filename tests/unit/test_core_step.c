@@ -237,11 +237,11 @@ START_TEST(an_update_supersedes_another)
 	/* The place of a node that is gone is taken at once. */
 	answer(1, RESULT_CANCELLED, NULL);
 	expect_did("start 1@2");
-	expect_told("node-state 1 shut_down, task-succeeded 0, task-cancelled 1, "
+	expect_told("node-state 1 shut_down, task-cancelled 1, task-succeeded 0, "
 		"task-started 2, node-started 1 starting");
 	answer(2, RESULT_CANCELLED, NULL);
-	expect_told("node-state 2 shut_down, task-succeeded 1, task-cancelled 2, "
-		"graph-superseded update, task-started 3, node-started 2 starting");
+	expect_told("node-state 2 shut_down, task-cancelled 2, graph-superseded update, "
+		"task-succeeded 1, task-started 3, node-started 2 starting");
 	ck_assert_int_ne(first->finished_us, 0);
 	all_done();
 	expect_nodes("a2 a2 a2");
