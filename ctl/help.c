@@ -7,6 +7,7 @@
 #include "command.h"
 #include "ctl.h"
 #include "json.h"
+#include "text.h"
 
 static const char program_usage[] = "imctl [OPTION…] COMMAND";
 

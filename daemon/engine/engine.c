@@ -23,6 +23,7 @@
 
 enum {
 	TURN_MAX_MS = 5,        /* how long a turn may keep the loop */
+	BATCH_CHANGES = 8192,   /* that make a batch full while another one is with the store */
 	RUN_BUDGET = 1024,      /* tasks that start between two commits */
 	REPORT_BUDGET = 1024,   /* reports taken in between two commits */
 	REPORT_AHEAD = 4,       /* reports whose nodes are fetched meanwhile */
@@ -123,6 +124,12 @@ static bool filling_idle(const struct engine *engine)
 {
 	return filling_clean(engine) && engine->filling->update.action_count == 0 &&
 		TAILQ_EMPTY(&engine->filling->requests);
+}
+
+/* So that no commit takes long, and watchers have their turn between two of them. */
+static bool filling_full(const struct engine *engine)
+{
+	return engine->flying && engine->filling->update.change_count >= BATCH_CHANGES;
 }
 
 bool engine_clean(const struct engine *engine)
@@ -402,7 +409,7 @@ static bool can_go_on(const struct engine *engine)
 		return true;
 	if (!engine->flying && !filling_idle(engine))
 		return may_commit(engine);
-	if (reading)
+	if (reading || filling_full(engine))
 		return false;
 	return !TAILQ_EMPTY(&engine->queued) ||
 		(!paused && (engine->reports.count > 0 || engine->more));
@@ -437,7 +444,8 @@ static void round_once(struct engine *engine)
 	if (engine->lost && !find_again(engine))
 		return;
 	answer_readers(engine); /* before anything new is taken in: they have waited for this */
-	held = !TAILQ_EMPTY(&engine->readers) && !engine_clean(engine);
+	held = filling_full(engine) ||
+		(!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine));
 	if (!held)
 		take_in(engine);
 	else if (!engine->flying)
@@ -453,7 +461,7 @@ static void arm(struct engine *engine)
 
 	if (engine->lost || engine->resume_ms > engine->now.mono_ms)
 		deadline_ms = engine->resume_ms;
-	else if (!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine))
+	else if (filling_full(engine) || (!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine)))
 		deadline_ms = INT64_MAX; /* nothing is taken in until the commit is done, which wakes */
 	else
 		deadline_ms = core_deadline(&engine->core);
