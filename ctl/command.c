@@ -31,6 +31,7 @@ static const struct command commands[] = {
 	{"graphs dot", VERB_graph, 0, "ID", "one graph as a picture, for dot(1) of Graphviz",
 		command_graphs_dot},
 	{"groups ls", VERB_groups, 0, NULL, NULL, command_groups_ls},
+	{"backup", VERB_backup, 0, "PATH", NULL, command_backup},
 	{"stats", VERB_stats, 0, NULL, NULL, command_stats},
 	{"ping", VERB_ping, 0, NULL, "asks whether imd answers", command_ping},
 	{"raw", VERB_COUNT, 0, "LINE…", "sends each LINE as a request, prints what comes back",

@@ -41,6 +41,10 @@ void command_add_usage(struct buf *buf, const struct command *command);
  * printed. */
 int command_check(const struct ctl *ctl);
 
+/* Makes the request of the command and says nothing when it went well; JSON tells what the daemon's
+ * OK told. */
+int command_act(struct ctl *ctl);
+
 /* The functions of the rows, in commands_*.c and help.c. */
 int command_update(struct ctl *ctl);
 int command_plan(struct ctl *ctl);
@@ -49,6 +53,7 @@ int command_specs_ls(struct ctl *ctl);
 int command_nodes_ls(struct ctl *ctl);
 int command_nodes_get(struct ctl *ctl);
 int command_nodes_kill(struct ctl *ctl);
+int command_backup(struct ctl *ctl);
 int command_nodes_mark(struct ctl *ctl);
 int command_nodes_stream(struct ctl *ctl);
 int command_graphs_ls(struct ctl *ctl);

@@ -69,8 +69,7 @@ int command_nodes_get(struct ctl *ctl)
 	return show(ctl);
 }
 
-/* Makes the request and says nothing when it went well; JSON tells what the daemon's OK told. */
-static int act(struct ctl *ctl)
+int command_act(struct ctl *ctl)
 {
 	struct reply_handler handler = {NULL, NULL, NULL};
 	const struct line *ok = NULL;
@@ -83,17 +82,17 @@ static int act(struct ctl *ctl)
 
 int command_nodes_kill(struct ctl *ctl)
 {
-	return act(ctl);
+	return command_act(ctl);
 }
 
 int command_nodes_mark(struct ctl *ctl)
 {
-	return act(ctl);
+	return command_act(ctl);
 }
 
 int command_graphs_cancel(struct ctl *ctl)
 {
-	return act(ctl);
+	return command_act(ctl);
 }
 
 /* A graph and its tasks, which come in one reply. */

@@ -47,6 +47,8 @@ struct engine {
 	struct batch *flying;      /* with the store; NULL: none */
 	struct engine_requests queued;  /* submitted while readers waited */
 	struct engine_requests readers;
+	struct engine_requests copied;  /* their copies are made, or are not to be */
+	struct engine_request *copier;  /* whose copy is being made; NULL: nobody's who still waits */
 	struct reports reports;
 	struct now now;
 	uint64_t committed_seq;
@@ -170,9 +172,40 @@ void engine_wait(struct engine *engine, struct engine_request *request)
 	engine_wake(engine);
 }
 
+/* Copies. The store refuses a second one at a time, from within the call. */
+
+static void copy_done(void *arg, const struct error *error)
+{
+	struct engine *engine = arg;
+	struct engine_request *request = engine->copier;
+
+	engine->copier = NULL;
+	if (!request)
+		return;
+	request->failed = error != NULL;
+	if (error)
+		request->error = *error;
+	requests_add(&engine->copied, request);
+	engine_wake(engine);
+}
+
+void engine_copy(struct engine *engine, const char *path, struct engine_request *request)
+{
+	if (engine->copier) {
+		request->failed = true;
+		error_set(&request->error, ERR_CONFLICT, "another copy of the state is being made");
+		requests_add(&engine->copied, request);
+		engine_wake(engine);
+		return;
+	}
+	engine->copier = request;
+	engine->store->ops->copy(engine->store, path, copy_done, engine);
+}
+
 void engine_forget(struct engine *engine, struct engine_request *request)
 {
-	(void)engine;
+	if (engine->copier == request)
+		engine->copier = NULL;
 	if (request->list)
 		requests_remove(request);
 }
@@ -483,6 +516,7 @@ void engine_turn(struct engine *engine)
 	begun_ms = engine->now.mono_ms;
 	if (engine->armed_ms <= begun_ms)
 		engine->armed_ms = INT64_MAX; /* it is gone, even if what was due has to wait */
+	requests_answer(&engine->copied, NULL);
 	do {
 		round_once(engine);
 		read_clock(engine);
@@ -523,6 +557,7 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	engine->filling = &engine->batches[0];
 	TAILQ_INIT(&engine->queued);
 	TAILQ_INIT(&engine->readers);
+	TAILQ_INIT(&engine->copied);
 	if (load(engine, ret_event_seq, error) < 0) {
 		engine_free(engine);
 		return NULL;

@@ -64,6 +64,9 @@ const struct error *engine_lost(const struct engine *engine);
 /* Calls done at a moment when engine_clean is true; never from within. With an error, ERR_STORAGE, where
  * the state is lost: engine_clean is false then, and there is nothing to read. */
 void engine_wait(struct engine *engine, struct engine_request *request);
+/* Has the state, as it is stored at some moment from here on, copied into a file that must not exist.
+ * done is called when the copy is whole and durable, or with what went wrong; never from within. */
+void engine_copy(struct engine *engine, const char *path, struct engine_request *request);
 /* The owner goes: done will not be called. What was submitted is carried out all the same, unless
  * it had not begun. */
 void engine_forget(struct engine *engine, struct engine_request *request);

@@ -128,6 +128,17 @@ int cmd_mark(struct session *session, const struct request *request, struct erro
 	return 0;
 }
 
+int cmd_backup(struct session *session, const struct request *request, struct error *error)
+{
+	const char *path = request->args[0].text;
+
+	if (path[0] != '/')
+		return error_set(error, ERR_BAD_ARGUMENT,
+			"path must begin with /, for the daemon is in a directory of its own");
+	session_copy(session, path);
+	return 0;
+}
+
 int cmd_cancel(struct session *session, const struct request *request, struct error *error)
 {
 	struct graph *graph;

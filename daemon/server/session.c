@@ -218,6 +218,16 @@ static void session_changed(struct session *session, const struct error *failed)
 	}
 }
 
+static void session_copied(struct session *session, const struct error *failed)
+{
+	if (session->quit)
+		return;
+	if (failed != NULL)
+		session_error(session, failed);
+	else
+		reply_ok(session);
+}
+
 static void on_engine(struct engine_request *request, const struct error *failed)
 {
 	struct session *session = LINK_OWNER(request, struct session, request);
@@ -227,6 +237,8 @@ static void on_engine(struct engine_request *request, const struct error *failed
 	session->wait = WAIT_NOTHING;
 	if (wait == WAIT_CHANGE)
 		session_changed(session, failed);
+	else if (wait == WAIT_COPY)
+		session_copied(session, failed);
 	/* A wait that failed is over as well: what comes next finds that the state is lost. */
 	session_go(session);
 }
@@ -235,6 +247,12 @@ void session_submit(struct session *session)
 {
 	session->wait = WAIT_CHANGE;
 	engine_submit(session->server->engine, &session->request);
+}
+
+void session_copy(struct session *session, const char *path)
+{
+	session->wait = WAIT_COPY;
+	engine_copy(session->server->engine, path, &session->request);
 }
 
 /* ---- input --------------------------------------------------------------------------------- */
@@ -339,7 +357,8 @@ static void session_set_reading(struct session *session)
 /* Whether nothing will come of the session any more. */
 static bool session_through(const struct session *session)
 {
-	if (session->listing_on || session->wait == WAIT_CHANGE || session_waiting(session) > 0)
+	if (session->listing_on || session->wait == WAIT_CHANGE ||
+		session->wait == WAIT_COPY || session_waiting(session) > 0)
 		return false;
 	if (session->quit)
 		return true;

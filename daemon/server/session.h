@@ -22,6 +22,7 @@ enum session_wait {
 	WAIT_NOTHING,
 	WAIT_TURN,    /* for the state to be durable; the line is still in the input */
 	WAIT_CHANGE,  /* for what was submitted */
+	WAIT_COPY,    /* for a copy of the state */
 	WAIT_LISTING, /* for the state to be durable, to go on with the listing */
 };
 
@@ -79,6 +80,8 @@ bool session_hung_up(const struct session *session);
 void session_error(struct session *session, const struct error *error);
 /* Has the change in session->request carried out; its reply is made when it is. */
 void session_submit(struct session *session);
+/* Has the state copied; the reply is made when that is done. */
+void session_copy(struct session *session, const char *path);
 /* Has the listing in session->listing made, and then the end of the reply. */
 void session_list(struct session *session, enum session_finish finish);
 

@@ -252,7 +252,7 @@ def options_of_imd():
     _, out, _ = run(IMD, "--help")
     wanted = help_options(out)
     expect(len(wanted) > 20, wanted)
-    heads = items("imd.8", "OPTIONS", "LOG")
+    heads = items("imd.8", "OPTIONS", "THE STATE FILE")
     found = {}
     for head in heads:
         match = re.search(r"--([a-z-]+)(=)?", head)
