@@ -435,6 +435,7 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 	};
 	struct driver *driver;
 	struct store *store = imd->store;
+	struct error inner;
 
 	config->core.seed = seed_random();
 	config->core.new_id = id_random;
@@ -444,8 +445,10 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 	config->mock.fail_versions = NULL; /* the driver's now */
 	imd->store = NULL; /* the engine's now */
 	imd->engine = engine_new(&config->core, store, driver, &host, ret_event_seq, error);
-	if (imd->engine == NULL)
-		return -1;
+	if (imd->engine == NULL) {
+		inner = *error;
+		return error_set(error, inner.code, "%s is not sound: %s", config->state, inner.text);
+	}
 	state_restore_mock(engine_core(imd->engine), driver);
 	return 0;
 }

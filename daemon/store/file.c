@@ -6,6 +6,7 @@
  * load. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "load.h"
 #include "proto/mem.h"
@@ -188,6 +189,15 @@ int store_file_verify(struct store *store, struct error *error)
 	return db_verify(file_of(store)->db, error);
 }
 
+/* Says of what the sentence of the database is about. */
+static void name_file(const char *path, struct error *error)
+{
+	struct error inner = *error;
+
+	if (strstr(inner.text, path) == NULL)
+		error_set(error, inner.code, "%s: %s", path, inner.text);
+}
+
 int store_file_open(const char *path, bool create, struct runner *runner, struct store **ret_store,
 	struct error *error)
 {
@@ -207,6 +217,7 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 	if (db_open(path, create, &file->db, error) < 0 ||
 		schema_set_up(file->db, path, error) < 0 ||
 		tables_init(&file->tables, file->db, error) < 0) {
+		name_file(path, error);
 		file_free(&file->store);
 		return -1;
 	}

@@ -174,17 +174,7 @@ static int migrate_once(struct db *db, int64_t version, struct error *error)
 	return 0;
 }
 
-/* Says of what the sentence of the database is about. */
-static int with_path(int ret, const char *path, struct error *error)
-{
-	struct error inner = *error;
-
-	if (ret < 0 && strstr(inner.text, path) == NULL)
-		error_set(error, inner.code, "%s: %s", path, inner.text);
-	return ret;
-}
-
-static int set_up(struct db *db, const char *path, struct error *error)
+int schema_set_up(struct db *db, const char *path, struct error *error)
 {
 	int64_t version;
 
@@ -199,9 +189,4 @@ static int set_up(struct db *db, const char *path, struct error *error)
 		if (migrate_once(db, version, error) < 0)
 			return -1;
 	return 0;
-}
-
-int schema_set_up(struct db *db, const char *path, struct error *error)
-{
-	return with_path(set_up(db, path, error), path, error);
 }

@@ -41,7 +41,12 @@ static int open_failed(struct db *db, int code, struct error *error)
 	case SQLITE_CORRUPT:
 		return error_set(error, ERR_STORAGE, "%s is damaged: %s", db->path,
 			sqlite3_errmsg(db->sqlite));
+	case SQLITE_READONLY:
+		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->path);
 	default:
+		/* What failed last may have been one try of several, or a close. */
+		if (access(db->path, R_OK | W_OK) < 0 && errno != ENOENT)
+			os_error = errno;
 		return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", db->path,
 			os_error != 0 ? strerror(os_error) : sqlite3_errstr(code));
 	}
