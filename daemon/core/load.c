@@ -4,7 +4,10 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "planner.h"
 #include "proto/mem.h"
+
+enum { SLOT_MAX = 2 * LIMIT_SIZE };
 
 static int contradiction(struct error *error, const char *what, const char *group)
 {
@@ -96,7 +99,7 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 		return -1;
 	if (node_ref(core, &stored->id) != NODE_NONE)
 		return contradiction(error, "a node is there twice", name);
-	if (stored->slot > 2 * LIMIT_SIZE)
+	if (stored->slot > SLOT_MAX)
 		return contradiction(error, "a slot is out of range", name);
 	slot = group_slot(group, stored->slot);
 	if (node_live(stored) && slot->node != NODE_NONE)
@@ -123,6 +126,22 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 
 /* The end. */
 
+static bool graph_runs(const struct graph *graph)
+{
+	return graph->state == GRAPH_RUNNING || graph->state == GRAPH_RUNNING_ERRORED;
+}
+
+/* Whether a node is where the task that runs on it may have it. */
+static bool task_fits_node(const struct task *task, const struct node *node)
+{
+	if (task->action == ACTION_SHUT_DOWN_NODE)
+		return node->state == NODE_SHUTTING_DOWN &&
+			(node->op == OP_NONE || node->op == OP_STOP || node->op == OP_KILL);
+	if (node->state == NODE_STARTING)
+		return node->op == OP_NONE || node->op == OP_START || node->op == OP_CANCEL;
+	return node->state == NODE_RUNNING && node->op == OP_NONE;
+}
+
 static int load_running_task(struct core *core, struct graph *graph, uint32_t number,
 	struct error *error)
 {
@@ -134,12 +153,17 @@ static int load_running_task(struct core *core, struct graph *graph, uint32_t nu
 	if (!node || !node_live(node))
 		return contradiction(error, "a task runs on a node that is not there", group->name);
 	if (task->description == DESCRIPTION_SETTLE) {
+		if (node->settle != TASK_NONE || node->group != graph->group || !graph_runs(graph))
+			return contradiction(error, "a Settle waits for nothing", group->name);
 		task->gate = GATE_SETTLE;
 		node->settle = number;
 		return 0;
 	}
 	if (node->graph != GRAPH_NONE)
 		return contradiction(error, "two tasks run on one node", group->name);
+	if (!task_fits_node(task, node))
+		return contradiction(error, "a task runs on a node that does something else",
+			group->name);
 	node->graph = graph->index;
 	node->task = number;
 	group->in_flight++;
@@ -150,6 +174,80 @@ static int load_running_task(struct core *core, struct graph *graph, uint32_t nu
 		task->timer = timers_add(&core->timers, (struct timer){.kind = TIMER_TASK,
 			.a = graph->index, .b = number, .deadline_ms = core->now.mono_ms});
 	return 0;
+}
+
+/* The tasks that wait will begin in time, and what they need must be there then. A slot is started in
+ * once in a graph, and a node is stopped once; where a node is in the way of a start, the task that
+ * ends it is one that the start waits for. */
+enum { CLAIM_START = 1, CLAIM_STOP = 2 };
+
+static bool start_can_begin(const struct core *core, const struct graph *graph, uint32_t number)
+{
+	const struct task *task = &graph->tasks[number];
+	const struct group *group = graph_group(core, graph);
+	struct id id = plan_node_id(&graph->id, number);
+	uint32_t count, occupant = NODE_NONE;
+	const uint32_t *prereqs = graph_prereqs(graph, number, &count);
+
+	if (!id_equal(&task->node, &id) || node_ref(core, &id) != NODE_NONE)
+		return false;
+	if (task->slot < group->slots_used)
+		occupant = group->slots[task->slot].node;
+	if (occupant == NODE_NONE)
+		return true;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct task *prereq = &graph->tasks[prereqs[i]];
+
+		if (id_equal(&prereq->node, &node_at(&core->nodes, occupant)->id))
+			return prereq->state == TASK_WAITING || prereq->state == TASK_RUNNING;
+	}
+	return false;
+}
+
+static bool stop_can_begin(const struct core *core, const struct graph *graph, uint32_t number)
+{
+	const struct task *task = &graph->tasks[number];
+	const struct node *node = core_node_find(core, &task->node);
+
+	return node && node_live(node) && node->group == graph->group && node->slot == task->slot &&
+		((node->graph == GRAPH_NONE && node->op == OP_NONE) || node->settle != TASK_NONE);
+}
+
+static int check_waiting_task(const struct core *core, const struct graph *graph, uint32_t number,
+	uint8_t *claims, struct error *error)
+{
+	const struct task *task = &graph->tasks[number];
+	const char *group = graph_group(core, graph)->name;
+	bool start = task->action == ACTION_START_NODE;
+	uint8_t claim = start ? CLAIM_START : CLAIM_STOP;
+
+	if (graph->state != GRAPH_RUNNING)
+		return contradiction(error, "a task waits in a graph that goes on no further", group);
+	if (task->action == ACTION_DO_NOTHING)
+		return 0;
+	if (task->slot > SLOT_MAX || (claims[task->slot] & claim))
+		return contradiction(error, "two tasks wait for one slot", group);
+	claims[task->slot] |= claim;
+	if (start ? !start_can_begin(core, graph, number) : !stop_can_begin(core, graph, number))
+		return contradiction(error, "a task waits that cannot begin", group);
+	return 0;
+}
+
+/* When all that runs is known. */
+static int check_waiting_tasks(const struct core *core, const struct graph *graph,
+	struct error *error)
+{
+	uint8_t *claims;
+	int ret = 0;
+
+	if (graph->counts[TASK_WAITING] == 0)
+		return 0;
+	claims = mem_zalloc(SLOT_MAX + 1, sizeof *claims);
+	for (uint32_t t = 0; t < graph->task_count && ret == 0; t++)
+		if (graph->tasks[t].state == TASK_WAITING)
+			ret = check_waiting_task(core, graph, t, claims, error);
+	free(claims);
+	return ret;
 }
 
 static void load_waiting_task(struct core *core, struct graph *graph, uint32_t number)
@@ -196,12 +294,19 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 			group->ended_tasks += graph->task_count;
 			continue;
 		}
-		if (graph->state != GRAPH_RUNNING && graph->state != GRAPH_RUNNING_ERRORED)
+		if (!graph_runs(graph)) {
+			if (graph->state != GRAPH_SUPERSEDED && graph->state != GRAPH_CANCELLED)
+				return contradiction(error, "a graph is over and has not ended",
+					group->name);
 			continue;
+		}
 		if (group->active)
 			return contradiction(error, "two graphs run", group->name);
 		group->active = graph;
 	}
+	TAILQ_FOREACH(graph, &group->graphs, entry)
+		if (check_waiting_tasks(core, graph, error) < 0)
+			return -1;
 	return 0;
 }
 
@@ -225,7 +330,8 @@ static int load_nodes(struct core *core, struct group *group, struct error *erro
 
 		if (!node)
 			continue;
-		if (node->op != OP_NONE && node->op != OP_KILL && node->graph == GRAPH_NONE)
+		if (node->graph == GRAPH_NONE && node->op != OP_KILL &&
+			(node->op != OP_NONE || node->state == NODE_SHUTTING_DOWN))
 			return contradiction(error, "a node is in flight without a task",
 				group->name);
 		node->running_ms = core->now.mono_ms;
@@ -257,6 +363,8 @@ int core_load_end(struct core *core, const struct now *now, struct update *updat
 	for (uint32_t i = 0; i < core->group_count; i++) {
 		struct group *group = core->groups[i];
 
+		if (core_graph_find(core, &group->next_graph))
+			return contradiction(error, "the id of the next graph is taken", group->name);
 		if (load_graphs(core, group, error) < 0 || load_nodes(core, group, error) < 0)
 			return -1;
 		load_heal(core, group);

@@ -9,6 +9,11 @@
 #include "proto/mem.h"
 #include "proto/stamp.h"
 
+#define SERIAL_MAX ((uint64_t)INT64_MAX / 2) /* so that there is always a next one */
+#define MIN_READY_MAX ((uint64_t)24 * 3600 * 1000)
+
+static const struct id no_id;
+
 /* A row that is read. The first value that cannot be is noted, and the rest is read as it comes. */
 struct cursor {
 	struct db_statement *statement;
@@ -51,14 +56,14 @@ static uint32_t get_u32(struct cursor *cursor, int column, const char *name)
 	return (uint32_t)get_number(cursor, column, name, UINT32_MAX - 1);
 }
 
-/* 0 where there is none, if there need not be one. */
+/* 0 where there is none, if there need not be one: time 0 is none. */
 static int64_t get_time(struct cursor *cursor, int column, const char *name, bool needed)
 {
 	size_t len;
 	const char *text = db_column_text(cursor->statement, column, &len);
 	int64_t time_us = 0;
 
-	if (text ? stamp_parse(text, len, &time_us) < 0 : needed)
+	if ((text && stamp_parse(text, len, &time_us) < 0) || (needed && time_us == 0))
 		wrong(cursor, name);
 	return time_us;
 }
@@ -70,7 +75,7 @@ static void get_id(struct cursor *cursor, int column, const char *name, bool nee
 	const char *text = db_column_text(cursor->statement, column, &len);
 
 	*ret_id = (struct id){0};
-	if (text ? id_parse(text, len, ret_id) < 0 : needed)
+	if ((text && id_parse(text, len, ret_id) < 0) || (needed && id_equal(ret_id, &no_id)))
 		wrong(cursor, name);
 }
 
@@ -103,6 +108,35 @@ static const char *peek_text(struct cursor *cursor, int column)
 
 /* ---- groups and specs ---------------------------------------------------------------------- */
 
+/* Numbers are those that the core gives: the group default has the first, stored or not. */
+static int load_group(struct cursor *cursor, struct core *core, struct error *error)
+{
+	int64_t number = db_column_number(cursor->statement, 0);
+	uint64_t proven = get_number(cursor, 3, "proven_revision", INT64_MAX);
+	struct id next_graph;
+	const char *name;
+
+	get_id(cursor, 2, "next_graph", true, &next_graph);
+	name = peek_text(cursor, 1);
+	if (cursor_check(cursor, number, error) < 0 ||
+		core_load_group(core, name, &next_graph, proven, error) < 0)
+		return -1;
+	if (core_group_find(core, name)->index != number)
+		wrong(cursor, "number");
+	return cursor_check(cursor, number, error);
+}
+
+static int check_next_graphs(struct db *db, struct error *error)
+{
+	int64_t same;
+
+	if (db_number(db, "SELECT count(*) - count(DISTINCT next_graph) FROM groups", &same, error) < 0)
+		return -1;
+	if (same != 0)
+		return error_set(error, ERR_STORAGE, "the table groups has a next_graph twice");
+	return 0;
+}
+
 static int load_groups(struct db *db, struct core *core, struct error *error)
 {
 	struct cursor cursor;
@@ -111,20 +145,13 @@ static int load_groups(struct db *db, struct core *core, struct error *error)
 	if (cursor_open(db, "groups", "SELECT number, name, next_graph, proven_revision FROM groups"
 			" ORDER BY number", &cursor, error) < 0)
 		return -1;
-	while ((row = db_next(cursor.statement, error)) > 0) {
-		int64_t number = db_column_number(cursor.statement, 0);
-		uint64_t proven = get_number(&cursor, 3, "proven_revision", INT64_MAX);
-		struct id next_graph;
-
-		get_id(&cursor, 2, "next_graph", true, &next_graph);
-		if (cursor_check(&cursor, number, error) < 0 ||
-			core_load_group(core, peek_text(&cursor, 1), &next_graph, proven, error) < 0) {
+	while ((row = db_next(cursor.statement, error)) > 0)
+		if (load_group(&cursor, core, error) < 0) {
 			row = -1;
 			break;
 		}
-	}
 	db_finish(cursor.statement);
-	return row;
+	return row < 0 ? -1 : check_next_graphs(db, error);
 }
 
 static void get_policy(struct cursor *cursor, struct policy *ret_policy)
@@ -136,7 +163,7 @@ static void get_policy(struct cursor *cursor, struct policy *ret_policy)
 			&ret_policy->max_unavailable, NULL) < 0)
 		wrong(cursor, "max_unavailable");
 	ret_policy->max_parallel = get_u32(cursor, 6, "max_parallel");
-	ret_policy->min_ready_ms = get_number(cursor, 7, "min_ready_ms", INT64_MAX);
+	ret_policy->min_ready_ms = get_number(cursor, 7, "min_ready_ms", MIN_READY_MAX);
 }
 
 static void get_spec(struct cursor *cursor, struct spec *ret_spec)
@@ -144,7 +171,7 @@ static void get_spec(struct cursor *cursor, struct spec *ret_spec)
 	const char *user = peek_text(cursor, 10);
 
 	*ret_spec = (struct spec){
-		.revision = get_number(cursor, 1, "revision", INT64_MAX),
+		.revision = get_number(cursor, 1, "revision", SERIAL_MAX),
 		.size = (uint32_t)get_number(cursor, 2, "size", LIMIT_SIZE),
 		.version = get_number(cursor, 3, "version", INT64_MAX),
 		.created_us = get_time(cursor, 8, "created", true),
@@ -193,7 +220,7 @@ static void get_graph(struct cursor *cursor, struct graph *graph)
 	struct db_statement *statement = cursor->statement;
 
 	*graph = (struct graph){
-		.serial = get_number(cursor, 0, "serial", INT64_MAX),
+		.serial = get_number(cursor, 0, "serial", SERIAL_MAX),
 		.revision = get_number(cursor, 3, "revision", INT64_MAX),
 		.state = (enum graph_state)get_word(cursor, 4, "state", graph_state_parse),
 		.reason = (enum reason)get_word(cursor, 5, "reason", reason_parse),
@@ -240,11 +267,12 @@ static int load_tasks(struct graph *graph, struct cursor *tasks, struct error *e
 	db_bind_number(tasks->statement, 1, (int64_t)graph->serial);
 	while ((row = db_next(tasks->statement, error)) > 0) {
 		uint32_t number = get_u32(tasks, 0, "id");
-		struct task *task = &graph->tasks[number];
 
 		if (number >= graph->task_count) {
 			wrong(tasks, "id");
 		} else {
+			struct task *task = &graph->tasks[number];
+
 			task->state = (uint8_t)get_word(tasks, 1, "state", task_state_parse);
 			task->attempt = (uint16_t)get_number(tasks, 2, "attempt", UINT16_MAX);
 			task->started_us = get_time(tasks, 3, "started", true);
@@ -401,7 +429,7 @@ static int give_node(struct core *core, const char *group, struct node *node,
 static int load_node(struct cursor *cursor, struct core *core, struct node_serials *serials,
 	struct ended_list *ended, struct error *error)
 {
-	uint64_t serial = get_number(cursor, 0, "serial", INT64_MAX);
+	uint64_t serial = get_number(cursor, 0, "serial", SERIAL_MAX);
 	const char *group = peek_text(cursor, 2);
 	struct node node;
 	struct ended *kept;
@@ -468,8 +496,8 @@ int load_tables(struct db *db, struct core *core, struct node_serials *serials,
 
 	if (db_number(db, "SELECT event_seq FROM daemon", &seq, error) < 0)
 		return -1;
-	if (seq < 0)
-		return error_set(error, ERR_STORAGE, "the table daemon has an event_seq below 0");
+	if (seq < 0 || (uint64_t)seq > SERIAL_MAX)
+		return error_set(error, ERR_STORAGE, "the table daemon has an event_seq that cannot be");
 	*ret_event_seq = (uint64_t)seq;
 	if (load_groups(db, core, error) < 0 || load_specs(db, core, error) < 0)
 		return -1;

@@ -381,7 +381,7 @@ def environment(**more):
     names = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC",
              "WATCHDOG_PID", "IMD_SOCKET")
     env = {name: value for name, value in os.environ.items() if name not in names}
-    env.update(LC_ALL="C.UTF-8", STATE_DIRECTORY=new_path("state"), **more)
+    env.update({"LC_ALL": "C.UTF-8", "STATE_DIRECTORY": new_path("state"), **more})
     return env
 
 
