@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "core/planner.h"
+#include "proto/limits.h"
 #include "proto/mem.h"
 
 enum {
@@ -162,9 +163,26 @@ static void get_node(struct reader *reader, struct graph *graph, uint32_t number
 		task->node = plan_node_id(&graph->id, number);
 	else
 		get_id(reader, &task->node);
+	if (task->slot > 2 * LIMIT_SIZE || id_equal(&task->node, &no_id))
+		reader->broken = true;
 	if (flags & FLAG_VERSION)
 		place->version = get_number(reader);
 	task->version = place->version;
+}
+
+/* Whether the flags are those of a task as planners make them: a barrier has a description and no node,
+ * a Settle both, and what starts or stops a node has that node alone. */
+static bool flags_sound(uint8_t flags)
+{
+	uint8_t action = flags & FLAG_ACTION;
+	uint8_t description = (flags & FLAG_DESCRIPTION) >> DESCRIPTION_SHIFT;
+	bool nothing = action == ACTION_DO_NOTHING;
+	bool node = !nothing || description == DESCRIPTION_SETTLE;
+
+	return action < TASK_ACTION_COUNT && description < TASK_DESCRIPTION_COUNT &&
+		nothing == (description != DESCRIPTION_NONE) && node == !!(flags & FLAG_NODE) &&
+		(action == ACTION_START_NODE) == !!(flags & FLAG_STARTED) &&
+		(node || !(flags & FLAG_VERSION));
 }
 
 /* Prerequisites have lower numbers than the task, and are `capacity` in all. */
@@ -201,7 +219,7 @@ static void get_task(struct reader *reader, struct graph *graph, uint32_t number
 		.gate = GATE_PREREQS,
 		.prereqs = graph->edge_count,
 	};
-	if (task->action >= TASK_ACTION_COUNT || task->description >= TASK_DESCRIPTION_COUNT)
+	if (!flags_sound(flags))
 		reader->broken = true;
 	if (flags & FLAG_NODE)
 		get_node(reader, graph, number, flags, place);
@@ -234,8 +252,8 @@ int plan_decode(struct graph *graph, uint32_t task_count, const void *data, size
 	struct reader reader = {.at = data, .end = (const uint8_t *)data + len};
 	uint64_t edges = get_number(&reader);
 
-	/* A task takes two bytes at least, and no planner makes more than four edges a task. */
-	if (reader.broken || task_count > len || edges > 4 * ((uint64_t)task_count + 1))
+	/* A task takes two bytes at least, the edges one, and no planner makes more than four edges a task. */
+	if (reader.broken || task_count > len / 2 || edges > 4 * ((uint64_t)task_count + 1))
 		return fail(graph, "a plan is damaged", error);
 	graph->task_count = task_count;
 	graph->edge_count = 0;

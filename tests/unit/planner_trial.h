@@ -121,7 +121,7 @@ static void state_visit(struct run *run, uint32_t begun, uint32_t ended, bool st
 
 /* Decides of one task after the other whether it has ended: of a task whose prerequisites have not
  * there is no choice, and of a barrier neither. Every set of ended tasks comes up once. */
-static void search_eager(struct run *run, uint32_t task, uint32_t begun, uint32_t ended)
+static inline void search_eager(struct run *run, uint32_t task, uint32_t begun, uint32_t ended)
 {
 	uint32_t bit;
 
@@ -178,7 +178,7 @@ static void meet(const struct run *run, uint32_t begun, uint32_t ended)
 }
 
 /* Every way to let one task begin, or one that has begun end. */
-static void search_full(struct run *run)
+static inline void search_full(struct run *run)
 {
 	if (!met)
 		met = calloc(MET_SIZE, sizeof *met);
@@ -479,7 +479,7 @@ static void targets_walk(struct trial *trial, const uint8_t *kinds, uint32_t cou
 	}
 }
 
-static void report(const char *what)
+static inline void report(const char *what)
 {
 	printf("%" PRIu64 " cases, %" PRIu64 " states %s\n", case_count, state_count, what);
 	fflush(stdout);
