@@ -76,7 +76,9 @@ static struct row_text add_text(struct rows *rows, const char *text)
 
 const char *rows_text(const struct rows *rows, const struct row_text *text)
 {
-	return text->at > 0 ? rows->texts.data + text->at - 1 : NULL;
+	if (text->at == 0)
+		return NULL;
+	return text->len > 0 ? rows->texts.data + text->at - 1 : "";
 }
 
 /* ---- the numbers of nodes ------------------------------------------------------------------ */

@@ -1,0 +1,277 @@
+/* What every store promises, and what a store that keeps things promises beyond it: whatever happens to a
+ * core, and however its changes are gathered into commits, what is loaded is what was committed. */
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include "store_story.h"
+
+static struct store *open_state(void)
+{
+	return open_file(path, runner_at_once());
+}
+
+/* ---- every store --------------------------------------------------------------------------- */
+
+static const struct kind {
+	const char *name;
+	struct store *(*open)(void);
+	bool keeps; /* what was committed is there when it is opened again */
+} kinds[] = {
+	{"memory", store_memory_new, false},
+	{"sqlite", open_state, true},
+};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+static void begin(const struct kind *kind)
+{
+	keep_begin(kind->open());
+	ck_assert_str_eq(keep.store->ops->name, kind->name);
+}
+
+static void end(void)
+{
+	store_close(keep.store);
+	keep_end();
+}
+
+/* Closes the store, opens it again, and goes on with what was stored. */
+static void reopen(const struct kind *kind, const char *when)
+{
+	char *before = state_text(&keep.core);
+	uint64_t seq = keep.seq;
+
+	store_close(keep.store);
+	keep.store = kind->open();
+	keep_load_as(before, when);
+	must(keep.seq == seq);
+	free(before);
+	keep_load_end();
+}
+
+START_TEST(a_new_store_has_nothing)
+{
+	char *before;
+
+	begin(&kinds[_i]);
+	before = state_text(&keep.core);
+	keep.seq = 7;
+	keep_load_as(before, kinds[_i].name);
+	ck_assert_uint_eq(keep.seq, 0);
+	keep_load_end();
+	ck_assert_uint_eq(keep.core.group_count, 1);
+	ck_assert_uint_eq(keep.core.nodes.used, 0);
+	ck_assert_uint_eq(keep.core.next_serial, 1);
+	free(before);
+	end();
+}
+END_TEST
+
+START_TEST(each_commit_is_done_once)
+{
+	const struct kind *kind = &kinds[_i];
+
+	begin(kind);
+	keep_update("default", 3, 1, "the first");
+	must_commit();
+	ck_assert_uint_eq(keep.done, 1);
+	keep_answer_all();
+	keep_update("web", 2, 1, NULL);
+	must_commit();
+	ck_assert_uint_eq(keep.done, 2);
+	/* With nothing to store but the number of an event; and with not even that. */
+	must_commit();
+	keep.seq--;
+	must_commit();
+	ck_assert_uint_eq(keep.done, 4);
+	if (kind->keeps)
+		reopen(kind, "after four commits");
+	end();
+}
+END_TEST
+
+START_TEST(a_copy)
+{
+	const struct kind *kind = &kinds[_i];
+
+	begin(kind);
+	copies_done = 0;
+	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	ck_assert_uint_eq(copies_done, 1);
+	ck_assert(copy_failed == !kind->keeps);
+	if (!kind->keeps)
+		ck_assert_int_eq(copy_error.code, ERR_CONFLICT);
+	ck_assert((access(copy_path, F_OK) == 0) == kind->keeps);
+	/* Nothing is written over. */
+	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	ck_assert_uint_eq(copies_done, 2);
+	ck_assert(copy_failed);
+	ck_assert_int_eq(copy_error.code, ERR_CONFLICT);
+	end();
+}
+END_TEST
+
+/* ---- stores that keep: random stories ------------------------------------------------------ */
+
+/* A copy is loaded as the state itself would be. */
+static void check_copy(void)
+{
+	char *before = state_text(&keep.core), *after;
+	struct core fresh;
+	struct store *copy;
+	struct error error;
+	uint64_t seq;
+
+	copies_done = 0;
+	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	must(copies_done == 1 && !copy_failed);
+	copy = open_file(copy_path, runner_at_once());
+	core_init(&fresh, &keep.config);
+	must(copy->ops->load(copy, &fresh, &seq, &error) == 0 && seq == keep.seq);
+	after = state_text(&fresh);
+	state_expect(after, before, "of a copy");
+	core_fini(&fresh);
+	store_close(copy);
+	must(unlink(copy_path) == 0);
+	free(before);
+	free(after);
+}
+
+/* What is gone has left nothing behind, which loading would not meet. */
+static void check_rows(void)
+{
+	static const char *const counts[] = {
+		"SELECT count(*) FROM tasks WHERE graph NOT IN (SELECT serial FROM graphs)",
+		"SELECT count(*) FROM plans WHERE graph NOT IN (SELECT serial FROM graphs)",
+		"SELECT count(*) FROM specs WHERE group_name NOT IN (SELECT name FROM groups)",
+	};
+	sqlite3_stmt *statement;
+	sqlite3 *sqlite;
+
+	must(sqlite3_open(path, &sqlite) == SQLITE_OK);
+	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+		must(sqlite3_prepare_v2(sqlite, counts[i], -1, &statement, NULL) == SQLITE_OK);
+		must(sqlite3_step(statement) == SQLITE_ROW);
+		must(sqlite3_column_int64(statement, 0) == 0);
+		sqlite3_finalize(statement);
+	}
+	must(sqlite3_close(sqlite) == SQLITE_OK);
+}
+
+/* Every so many commits the store is looked at, by a copy or by opening it again. Up to `gather`
+ * events are in one commit. */
+static void random_story(const struct kind *kind, uint64_t seed)
+{
+	uint32_t gather, look;
+
+	random_state = unit_seed = seed;
+	begin(kind);
+	gather = 1 + random_below(30);
+	look = 1 + random_below(20);
+	for (uint32_t commits = 1; commits <= 60; commits++) {
+		for (uint32_t events = 1 + random_below(gather); events > 0; events--)
+			random_event();
+		must_commit();
+		if (commits % look == 0 && random_below(3))
+			reopen(kind, "opened again");
+		else if (commits % look == 0)
+			check_copy();
+	}
+	reopen(kind, "at the end");
+	must(store_file_verify(keep.store, NULL) == 0);
+	end();
+	check_rows();
+	must(unlink(path) == 0);
+}
+
+enum { STORIES = 100 };
+
+START_TEST(random_stories)
+{
+	const char *many = getenv("IMD_TEST_STORIES");
+	uint32_t stories = many ? (uint32_t)atoi(many) : STORIES;
+
+	if (!kinds[_i].keeps)
+		return;
+	unit_take_seed();
+	for (uint64_t seed = unit_seed, i = 0; i < stories; i++)
+		random_story(&kinds[_i], seed + i);
+}
+END_TEST
+
+/* ---- files that are not to be used --------------------------------------------------------- */
+
+static void expect_refused(const char *name, bool create, const char *why)
+{
+	struct store *store;
+	struct error error;
+
+	ck_assert_int_eq(store_file_open(name, create, runner_at_once(), &store, &error), -1);
+	ck_assert_int_eq(error.code, ERR_STORAGE);
+	ck_assert_msg(strstr(error.text, why) && strstr(error.text, name), "%s", error.text);
+}
+
+static void run_sql(const char *sql)
+{
+	sqlite3 *sqlite;
+
+	ck_assert_int_eq(sqlite3_open(path, &sqlite), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(sqlite, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sqlite);
+}
+
+START_TEST(files_that_are_refused)
+{
+	struct store *store;
+	FILE *file;
+
+	expect_refused(path, false, "No such file");
+	ck_assert_int_eq(access(path, F_OK), -1);
+	expect_refused(directory, true, "cannot be opened");
+	expect_refused("/nowhere/state.db", true, "cannot be opened");
+	store = open_state();
+	expect_refused(path, true, "in use");
+	store_close(store);
+	run_sql("PRAGMA user_version = 99");
+	expect_refused(path, true, "newer imd");
+	run_sql("PRAGMA application_id = 5");
+	expect_refused(path, true, "not a state file");
+	file = fopen(path, "w");
+	fputs("This is a text, and not a short one: it is longer than the header of a database, which"
+		" has a hundred bytes.\n", file);
+	fclose(file);
+	expect_refused(path, true, "not a state file");
+}
+END_TEST
+
+START_TEST(only_its_owner_may_read_it)
+{
+	struct stat status;
+
+	begin(&kinds[1]);
+	keep_update("default", 1, 1, NULL);
+	must_commit();
+	ck_assert_int_eq(stat(path, &status), 0);
+	ck_assert_uint_eq(status.st_mode & 0777, 0600);
+	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	ck_assert_int_eq(stat(copy_path, &status), 0);
+	ck_assert_uint_eq(status.st_mode & 0777, 0600);
+	end();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("store, the contract");
+	TCase *tests = tcase_create("store, the contract");
+
+	tcase_set_timeout(tests, 300);
+	tcase_add_checked_fixture(tests, make_directory, remove_directory);
+	tcase_add_loop_test(tests, a_new_store_has_nothing, 0, KINDS);
+	tcase_add_loop_test(tests, each_commit_is_done_once, 0, KINDS);
+	tcase_add_loop_test(tests, a_copy, 0, KINDS);
+	tcase_add_loop_test(tests, random_stories, 0, KINDS);
+	tcase_add_test(tests, files_that_are_refused);
+	tcase_add_test(tests, only_its_owner_may_read_it);
+	suite_add_tcase(suite, tests);
+	return unit_run(suite, CK_FORK_GETENV);
+}
