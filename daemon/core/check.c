@@ -97,6 +97,10 @@ static int check_graph(const struct core *core, const struct group *group,
 	CHECK(core->graphs[graph->index] == graph && core_graph_find(core, &graph->id) == graph);
 	CHECK(runs == (group->active == graph));
 	CHECK(!runs || !graph_ended(graph));
+	if (!graph_loaded(graph)) {
+		CHECK(graph_ended(graph));
+		return 0;
+	}
 	for (uint32_t t = 0; t < graph->task_count; t++) {
 		counts[graph->tasks[t].state]++;
 		if (check_task(core, group, graph, t, error) < 0)

@@ -143,6 +143,7 @@ bool core_run(struct core *core, const struct now *now, uint32_t budget, struct 
 
 	core->now = *now;
 	core->update = update;
+	core_graphs_unload(core);
 	plan_due(core);
 	while (core->runnable_count > 0 && left > 0) {
 		struct group *group = core->groups[core->runnable[core->runnable_head]];

@@ -21,7 +21,9 @@ struct core_config {
 	struct policy policy;      /* of a group whose UPDATE does not say otherwise */
 	uint32_t max_groups;
 	uint32_t keep_graphs;      /* ended graphs kept for a group, */
-	uint64_t keep_tasks;       /* and their tasks in all; the latest ended graph always is */
+	uint64_t keep_tasks;       /* and their tasks in memory; the latest ended graph always is */
+	bool tasks_stored;         /* beyond keep_tasks only tasks go from memory, for the store has them
+	                            * still; otherwise the graphs go with them */
 	uint32_t keep_specs;       /* specs kept for a group, the current one among them */
 	uint32_t keep_nodes;       /* ended nodes kept for a group */
 	uint32_t retries;          /* attempts after the first */
@@ -52,6 +54,7 @@ struct core {
 	struct id_index node_ids;
 	struct timers timers;
 	uint64_t jitter;           /* state of the seeded generator */
+	bool unload_due;           /* there may be tasks to drop from memory */
 	uint32_t *runnable;        /* groups with tasks to start, a ring */
 	uint32_t runnable_head, runnable_count, runnable_capacity;
 	struct core_counters {     /* since the start of the daemon */

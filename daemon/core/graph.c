@@ -74,16 +74,25 @@ const char *task_gate_name(const struct task *task)
 	return names[task->gate];
 }
 
+void graph_unload(struct graph *graph)
+{
+	for (uint32_t i = 0; i < graph->error_count; i++)
+		free(graph->errors[i]);
+	free(graph->errors);
+	free(graph->tasks);
+	free(graph->prereqs);
+	free(graph->dependents);
+	graph->errors = NULL;
+	graph->error_count = 0;
+	graph->tasks = NULL;
+	graph->prereqs = graph->dependents = NULL;
+}
+
 void graph_free(struct graph *graph)
 {
 	if (!graph)
 		return;
-	for (uint32_t i = 0; i < graph->error_count; i++)
-		free(graph->errors[i]);
-	free(graph->errors);
+	graph_unload(graph);
 	free(graph->error);
-	free(graph->tasks);
-	free(graph->prereqs);
-	free(graph->dependents);
 	free(graph);
 }

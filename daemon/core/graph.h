@@ -74,7 +74,8 @@ struct graph {
 	enum reason reason;
 	uint32_t task_count;
 	uint32_t edge_count;
-	struct task *tasks;    /* task_count + 1: the last one only ends the edge lists */
+	struct task *tasks;    /* task_count + 1: the last one only ends the edge lists. NULL: the graph
+	                        * has ended, and its tasks, edges and errors are with the store alone */
 	uint32_t *prereqs;     /* edge_count numbers of tasks, each lower than the task's own */
 	uint32_t *dependents;  /* the same edges, by the task that is waited for */
 	uint32_t counts[TASK_STATE_COUNT];
@@ -104,6 +105,12 @@ const uint32_t *graph_dependents(const struct graph *graph, uint32_t task, uint3
 int graph_link(struct graph *graph);
 /* The last error of a task, or NULL. */
 const char *graph_task_error(const struct graph *graph, uint32_t task);
+/* Whether its tasks are in memory; and drops them from there. */
+static inline bool graph_loaded(const struct graph *graph)
+{
+	return graph->tasks != NULL;
+}
+void graph_unload(struct graph *graph);
 /* Whether every task of the graph has ended and its final state is known. */
 bool graph_ended(const struct graph *graph);
 /* The word for what a task waits for ("prereqs", "floor" …), NULL where it waits for nothing. */

@@ -112,7 +112,8 @@ static void graph_remove(struct core *core, struct graph *graph)
 {
 	struct group *group = graph_group(core, graph);
 
-	group->ended_tasks -= graph->task_count;
+	if (graph_loaded(graph))
+		group->ended_tasks -= graph->task_count;
 	group->graph_count--;
 	TAILQ_REMOVE(&group->graphs, graph, entry);
 	id_index_remove(&core->graph_ids, &graph->id);
@@ -122,21 +123,66 @@ static void graph_remove(struct core *core, struct graph *graph)
 	graph_free(graph);
 }
 
-/* Removes the oldest ended graphs beyond the limits; the latest one always stays. */
-void core_graph_prune(struct core *core, struct group *group)
+/* The latest ended graph of a group, which always stays; NULL where there is none. */
+static struct graph *latest_ended(struct group *group, uint32_t *ret_ended)
 {
-	struct graph *graph, *next, *latest = NULL;
-	uint32_t ended = 0;
+	struct graph *graph, *latest = NULL;
 
+	*ret_ended = 0;
 	TAILQ_FOREACH(graph, &group->graphs, entry)
 		if (graph_ended(graph)) {
 			latest = graph;
-			ended++;
+			++*ret_ended;
 		}
+	return latest;
+}
+
+/* Drops the tasks of the oldest ended graphs beyond the limit from memory. What is changed has yet to be
+ * stored. */
+static void group_unload(struct core *core, struct group *group)
+{
+	uint32_t ended;
+	const struct graph *latest = latest_ended(group, &ended);
+	struct graph *graph;
+
+	TAILQ_FOREACH(graph, &group->graphs, entry) {
+		if (group->ended_tasks <= core->config.keep_tasks)
+			break;
+		if (!graph_ended(graph) || !graph_loaded(graph) || graph == latest)
+			continue;
+		if (graph->changed) {
+			core->unload_due = true;
+			continue;
+		}
+		group->ended_tasks -= graph->task_count;
+		graph_unload(graph);
+	}
+}
+
+void core_graphs_unload(struct core *core)
+{
+	if (!core->unload_due)
+		return;
+	core->unload_due = false;
+	for (uint32_t i = 0; i < core->group_count; i++)
+		if (core->groups[i]->ended_tasks > core->config.keep_tasks)
+			group_unload(core, core->groups[i]);
+}
+
+/* Removes the oldest ended graphs beyond the limits; the latest one always stays. */
+void core_graph_prune(struct core *core, struct group *group)
+{
+	uint32_t ended;
+	const struct graph *latest = latest_ended(group, &ended);
+	struct graph *graph, *next;
+	bool stored = core->config.tasks_stored;
+
+	if (stored && group->ended_tasks > core->config.keep_tasks)
+		core->unload_due = true;
 	for (graph = TAILQ_FIRST(&group->graphs); graph; graph = next) {
 		next = TAILQ_NEXT(graph, entry);
 		if (ended <= core->config.keep_graphs &&
-			group->ended_tasks <= core->config.keep_tasks)
+			(stored || group->ended_tasks <= core->config.keep_tasks))
 			break;
 		if (!graph_ended(graph) || graph == latest)
 			continue;

@@ -39,6 +39,8 @@ void notice_task(struct core *core, enum event_type type, const struct graph *gr
 struct group *core_group_create(struct core *core, const char *name);
 void core_graph_add(struct core *core, struct graph *graph);
 void core_graph_prune(struct core *core, struct group *group);
+/* Drops tasks from memory that the store has, if some are due to be. */
+void core_graphs_unload(struct core *core);
 void core_group_runnable(struct core *core, struct group *group);
 
 /* lifecycle.c: nodes come, change and go. */

@@ -71,13 +71,23 @@ static bool graph_sound(const struct graph *graph)
 	return true;
 }
 
+/* Of a graph whose tasks are not loaded: whether it has ended as its counts say. */
+static bool graph_over(const struct graph *graph)
+{
+	uint64_t ended = (uint64_t)graph->counts[TASK_FAILED] + graph->counts[TASK_SUCCEEDED] +
+		graph->counts[TASK_CANCELLED];
+
+	return graph_ended(graph) && graph->state >= GRAPH_FAILED && ended == graph->task_count &&
+		graph->counts[TASK_WAITING] == 0 && graph->counts[TASK_RUNNING] == 0;
+}
+
 int core_load_graph(struct core *core, const char *name, struct graph *graph, struct error *error)
 {
 	struct group *group = find_group(core, name, error);
 
 	if (!group)
 		return -1;
-	if (!graph_sound(graph))
+	if (graph_loaded(graph) ? !graph_sound(graph) : !graph_over(graph))
 		return contradiction(error, "the edges of a graph are broken", name);
 	if (core_graph_find(core, &graph->id))
 		return contradiction(error, "a graph is there twice", name);
@@ -288,6 +298,8 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 	struct graph *graph;
 
 	TAILQ_FOREACH(graph, &group->graphs, entry) {
+		if (!graph_loaded(graph))
+			continue;
 		if (load_tasks(core, graph, error) < 0)
 			return -1;
 		if (graph_ended(graph)) {
