@@ -18,8 +18,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "errands.h"
 #include "proto/mem.h"
 #include "reports.h"
+#include "requests.h"
 
 enum {
 	TURN_MAX_MS = 5,        /* how long a turn may keep the loop */
@@ -47,8 +49,7 @@ struct engine {
 	struct batch *flying;      /* with the store; NULL: none */
 	struct engine_requests queued;  /* submitted while readers waited */
 	struct engine_requests readers;
-	struct engine_requests copied;  /* their copies are made, or are not to be */
-	struct engine_request *copier;  /* whose copy is being made; NULL: nobody's who still waits */
+	struct errands errands;
 	struct reports reports;
 	struct now now;
 	uint64_t committed_seq;
@@ -71,48 +72,17 @@ static void engine_wake(struct engine *engine)
 	engine->host.wake(engine->host.arg);
 }
 
+static void wake_for_errand(void *arg)
+{
+	engine_wake(arg);
+}
+
 static void read_clock(struct engine *engine)
 {
 	engine->host.now(engine->host.arg, &engine->now);
 }
 
 /* Requests. */
-
-static void requests_add(struct engine_requests *list, struct engine_request *request)
-{
-	assert(!request->list);
-	request->list = list;
-	TAILQ_INSERT_TAIL(list, request, entry);
-}
-
-static void requests_remove(struct engine_request *request)
-{
-	TAILQ_REMOVE(request->list, request, entry);
-	request->list = NULL;
-}
-
-static void requests_move(struct engine_requests *from, struct engine_requests *to)
-{
-	struct engine_request *request;
-
-	while ((request = TAILQ_FIRST(from)) != NULL) {
-		requests_remove(request);
-		requests_add(to, request);
-	}
-}
-
-/* Answers all of a list as it is now; who is answered may ask again. */
-static void requests_answer(struct engine_requests *list, const struct error *failed)
-{
-	struct engine_requests now = TAILQ_HEAD_INITIALIZER(now);
-	struct engine_request *request;
-
-	requests_move(list, &now);
-	while ((request = TAILQ_FIRST(&now)) != NULL) {
-		requests_remove(request);
-		request->done(request, failed ? failed : request->failed ? &request->error : NULL);
-	}
-}
 
 /* Whether the filling batch has nothing to store and nothing to tell. */
 static bool filling_clean(const struct engine *engine)
@@ -172,40 +142,19 @@ void engine_wait(struct engine *engine, struct engine_request *request)
 	engine_wake(engine);
 }
 
-/* Copies. The store refuses a second one at a time, from within the call. */
-
-static void copy_done(void *arg, const struct error *error)
-{
-	struct engine *engine = arg;
-	struct engine_request *request = engine->copier;
-
-	engine->copier = NULL;
-	if (!request)
-		return;
-	request->failed = error != NULL;
-	if (error)
-		request->error = *error;
-	requests_add(&engine->copied, request);
-	engine_wake(engine);
-}
-
 void engine_copy(struct engine *engine, const char *path, struct engine_request *request)
 {
-	if (engine->copier) {
-		request->failed = true;
-		error_set(&request->error, ERR_CONFLICT, "another copy of the state is being made");
-		requests_add(&engine->copied, request);
-		engine_wake(engine);
-		return;
-	}
-	engine->copier = request;
-	engine->store->ops->copy(engine->store, path, copy_done, engine);
+	errands_copy(&engine->errands, path, request);
+}
+
+void engine_fetch(struct engine *engine, const struct graph *graph, struct engine_request *request)
+{
+	errands_fetch(&engine->errands, graph, request);
 }
 
 void engine_forget(struct engine *engine, struct engine_request *request)
 {
-	if (engine->copier == request)
-		engine->copier = NULL;
+	errands_forget(&engine->errands, request);
 	if (request->list)
 		requests_remove(request);
 }
@@ -516,7 +465,7 @@ void engine_turn(struct engine *engine)
 	begun_ms = engine->now.mono_ms;
 	if (engine->armed_ms <= begun_ms)
 		engine->armed_ms = INT64_MAX; /* it is gone, even if what was due has to wait */
-	requests_answer(&engine->copied, NULL);
+	errands_answer(&engine->errands);
 	do {
 		round_once(engine);
 		read_clock(engine);
@@ -544,6 +493,7 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	struct engine *engine = mem_zalloc(1, sizeof *engine);
 
 	engine->config = *config;
+	engine->config.tasks_stored = store->ops->fetch != NULL;
 	engine->store = store;
 	engine->driver = driver;
 	engine->host = *host;
@@ -557,7 +507,7 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	engine->filling = &engine->batches[0];
 	TAILQ_INIT(&engine->queued);
 	TAILQ_INIT(&engine->readers);
-	TAILQ_INIT(&engine->copied);
+	errands_init(&engine->errands, store, wake_for_errand, engine);
 	if (load(engine, ret_event_seq, error) < 0) {
 		engine_free(engine);
 		return NULL;
@@ -574,6 +524,7 @@ void engine_free(struct engine *engine)
 		return;
 	engine->driver->ops->free(engine->driver);
 	engine->store->ops->free(engine->store);
+	errands_fini(&engine->errands);
 	core_fini(&engine->core);
 	update_fini(&engine->batches[0].update);
 	update_fini(&engine->batches[1].update);

@@ -39,7 +39,9 @@ struct engine_request {
 	void (*done)(struct engine_request *request, const struct error *failed);
 	struct core_event event; /* filled in by who submits, all but its time; its strings must last until
 	                          * done is called, or engine_forget */
+	struct graph *fetched;   /* engine_fetch: the graph; done takes it over, and sets it NULL */
 	/* The rest is the engine's. */
+	struct errand *errand;   /* that the store is on for it, NULL: none */
 	TAILQ_ENTRY(engine_request) entry;
 	struct engine_requests *list; /* that it is in, NULL: none */
 	struct error error;
@@ -67,6 +69,9 @@ void engine_wait(struct engine *engine, struct engine_request *request);
 /* Has the state, as it is stored at some moment from here on, copied into a file that must not exist.
  * done is called when the copy is whole and durable, or with what went wrong; never from within. */
 void engine_copy(struct engine *engine, const char *path, struct engine_request *request);
+/* Reads an ended graph, which has no tasks in memory, with its tasks. ERR_GONE where it is not kept any
+ * more. done is never called from within. */
+void engine_fetch(struct engine *engine, const struct graph *graph, struct engine_request *request);
 /* The owner goes: done will not be called. What was submitted is carried out all the same, unless
  * it had not begun. */
 void engine_forget(struct engine *engine, struct engine_request *request);

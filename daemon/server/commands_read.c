@@ -25,8 +25,7 @@ static int list_graph(struct session *session, const struct request *request, un
 
 	if (request_graph(session, request, 0, &graph, error) < 0)
 		return -1;
-	listing_of_graph(&session->listing, parts, &graph->id);
-	session_list(session, FINISH_OK);
+	session_list_graph(session, parts, graph, FINISH_OK);
 	return 0;
 }
 
@@ -123,16 +122,8 @@ int cmd_plan(struct session *session, const struct request *request, struct erro
 	if (core_preview(engine_core(server->engine), &event, &graph, error) < 0)
 		return -1;
 	server->pass_spent += (size_t)graph->task_count * PASS_TASK_COST;
-	if (graph->task_count > PREVIEW_TASKS_MAX - server->preview_tasks) {
-		graph_free(graph);
-		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
-	}
-	session->preview_tasks = graph->task_count;
-	server->preview_tasks += graph->task_count;
-	listing_of_preview(&session->listing,
-		PARTS(PART_GRAPH) | (quiet ? 0 : PARTS(PART_TASKS)), graph, event.update.group);
-	session_list(session, FINISH_PLAN);
-	return 0;
+	return session_list_own(session, PARTS(PART_GRAPH) | (quiet ? 0 : PARTS(PART_TASKS)), graph,
+		event.update.group, FINISH_PLAN, error);
 }
 
 /* ---- WATCH --------------------------------------------------------------------------------- */
@@ -159,16 +150,15 @@ static int watch_kind(const char *name, enum watch_kind *ret_kind, struct error 
 		"WATCH is for NODES, GRAPHS, TASKS or ALL, not for %.40s", name);
 }
 
-/* What is watched, the listing of it as it is now, and whether it is a graph that has ended. */
+/* What is watched, and the graph if it is one, or else the listing of it as it is now. */
 static int watch_target(struct session *session, const struct request *request,
-	struct watch_filter *ret_filter, struct listing *ret_listing, bool *ret_ended,
+	struct watch_filter *ret_filter, struct listing *ret_listing, struct graph **ret_graph,
 	struct error *error)
 {
 	struct watch_filter filter = {.graph = WATCH_ANY_GRAPH, .group = WATCH_ANY_GROUP};
-	struct graph *graph;
 	struct group *group;
 
-	*ret_ended = false;
+	*ret_graph = NULL;
 	if (watch_kind(request->args[0].text, &filter.kind, error) < 0)
 		return -1;
 	if (request->arg_count == 1) {
@@ -178,11 +168,9 @@ static int watch_target(struct session *session, const struct request *request,
 			filter.group = group->index;
 		listing_of_group(ret_listing, watch_rows[filter.kind].parts, group);
 	} else if (filter.kind == WATCH_TASKS) {
-		if (request_graph(session, request, 1, &graph, error) < 0)
+		if (request_graph(session, request, 1, ret_graph, error) < 0)
 			return -1;
-		filter.graph = graph->serial;
-		*ret_ended = graph_ended(graph);
-		listing_of_graph(ret_listing, PARTS(PART_TASKS), &graph->id);
+		filter.graph = (*ret_graph)->serial;
 	} else {
 		return error_set(error, ERR_BAD_ARGUMENT, "only WATCH TASKS takes a graph");
 	}
@@ -220,10 +208,11 @@ int cmd_watch(struct session *session, const struct request *request, struct err
 	uint64_t seq = session->server->ring.published;
 	struct watch_filter filter;
 	struct listing listing;
-	bool initial, ended;
+	struct graph *graph;
+	bool initial;
 
 	if (request_bool(request, OPT_INITIAL, since == NULL, &initial, error) < 0 ||
-		watch_target(session, request, &filter, &listing, &ended, error) < 0)
+		watch_target(session, request, &filter, &listing, &graph, error) < 0)
 		return -1;
 	if (since != NULL && initial)
 		return error_set(error, ERR_BAD_ARGUMENT, "since has no initial records");
@@ -233,12 +222,14 @@ int cmd_watch(struct session *session, const struct request *request, struct err
 		return error_set(error, ERR_CONFLICT,
 			"this connection watches already; UNWATCH ends that");
 	watch_prepare(session, &filter, seq);
-	if (initial) {
+	if (!initial) {
+		session->watch.over = since == NULL && graph != NULL && graph_ended(graph);
+		watch_at_once(session, seq);
+	} else if (graph != NULL) {
+		session_list_graph(session, PARTS(PART_TASKS), graph, FINISH_WATCH);
+	} else {
 		session->listing = listing;
 		session_list(session, FINISH_WATCH);
-	} else {
-		session->watch.over = ended && since == NULL;
-		watch_at_once(session, seq);
 	}
 	return 0;
 }

@@ -134,8 +134,8 @@ static bool list_open_tasks(struct go *go, const struct group *group)
 
 	for (; graph != NULL; graph = TAILQ_NEXT(graph, entry)) {
 		/* A graph whose listing was interrupted is finished even if it has ended since; one
-		 * that was pruned meanwhile leaves its number of a task to no other. */
-		if (graph->serial != go->listing->at) {
+		 * that is not in memory any more leaves its number of a task to no other. */
+		if (graph->serial != go->listing->at || !graph_loaded(graph)) {
 			listing_end_line(go->listing, go->buf);
 			go->listing->task = 0;
 		}
@@ -213,23 +213,26 @@ const struct graph *listing_graph(const struct listing *listing, const struct co
 	return core_graph_find(core, &listing->graph);
 }
 
-static int find_graph(struct go *go, const struct graph **ret_graph)
+/* Finds the graph again, and its tasks if they are needed. */
+static int find_graph(struct go *go, bool tasks, const struct graph **ret_graph)
 {
 	char text[ID_TEXT_LEN + 1];
 
 	*ret_graph = listing_graph(go->listing, go->core);
-	if (*ret_graph != NULL)
+	if (*ret_graph != NULL && (!tasks || graph_loaded(*ret_graph)))
 		return 0;
 	listing_end_line(go->listing, go->buf);
 	id_format_z(&go->listing->graph, text);
-	return error_set(go->error, ERR_GONE, "graph %s is not kept any more", text);
+	return error_set(go->error, ERR_GONE, *ret_graph == NULL
+			? "graph %s is not kept any more"
+			: "the tasks of graph %s are not in memory any more; ask again", text);
 }
 
 static int list_graph(struct go *go)
 {
 	const struct graph *graph;
 
-	if (find_graph(go, &graph) < 0)
+	if (find_graph(go, false, &graph) < 0)
 		return -1;
 	if (go->listing->preview != NULL)
 		records_graph(go->buf, go->listing->preview_group, graph);
@@ -242,7 +245,7 @@ static int list_tasks(struct go *go)
 {
 	const struct graph *graph;
 
-	if (find_graph(go, &graph) < 0)
+	if (find_graph(go, true, &graph) < 0)
 		return -1;
 	return list_graph_tasks(go, graph) ? 1 : 0;
 }

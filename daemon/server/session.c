@@ -189,6 +189,23 @@ static void session_listing_go(struct session *session)
 	} while (!session_listing_step(session));
 }
 
+/* A graph that is listed from memory of its own counts among the previews. */
+int session_list_own(struct session *session, unsigned parts, struct graph *graph, const char *group,
+	enum session_finish finish, struct error *error)
+{
+	struct server *server = session->server;
+
+	if (graph->task_count > PREVIEW_TASKS_MAX - server->preview_tasks) {
+		graph_free(graph);
+		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
+	}
+	session->preview_tasks = graph->task_count;
+	server->preview_tasks += graph->task_count;
+	listing_of_preview(&session->listing, parts, graph, group);
+	session_list(session, finish);
+	return 0;
+}
+
 void session_list(struct session *session, enum session_finish finish)
 {
 	session->finish = finish;
@@ -228,6 +245,24 @@ static void session_copied(struct session *session, const struct error *failed)
 		reply_ok(session);
 }
 
+static void session_fetched(struct session *session, const struct error *failed)
+{
+	struct engine *engine = session->server->engine;
+	struct graph *graph = session->request.fetched;
+	struct error error;
+
+	session->request.fetched = NULL;
+	if (failed != NULL) {
+		error = *failed;
+	} else if (session_list_own(session, session->parts, graph,
+			   engine_core(engine)->groups[graph->group]->name, session->finish, &error) == 0) {
+		return;
+	}
+	session_error(session, &error);
+	if (session->finish == FINISH_WATCH)
+		watch_end(session);
+}
+
 static void on_engine(struct engine_request *request, const struct error *failed)
 {
 	struct session *session = LINK_OWNER(request, struct session, request);
@@ -239,6 +274,8 @@ static void on_engine(struct engine_request *request, const struct error *failed
 		session_changed(session, failed);
 	else if (wait == WAIT_COPY)
 		session_copied(session, failed);
+	else if (wait == WAIT_FETCH)
+		session_fetched(session, failed);
 	/* A wait that failed is over as well: what comes next finds that the state is lost. */
 	session_go(session);
 }
@@ -253,6 +290,20 @@ void session_copy(struct session *session, const char *path)
 {
 	session->wait = WAIT_COPY;
 	engine_copy(session->server->engine, path, &session->request);
+}
+
+void session_list_graph(struct session *session, unsigned parts, const struct graph *graph,
+	enum session_finish finish)
+{
+	if (graph_loaded(graph) || (parts & PARTS(PART_TASKS)) == 0) {
+		listing_of_graph(&session->listing, parts, &graph->id);
+		session_list(session, finish);
+		return;
+	}
+	session->parts = parts;
+	session->finish = finish;
+	session->wait = WAIT_FETCH;
+	engine_fetch(session->server->engine, graph, &session->request);
 }
 
 /* ---- input --------------------------------------------------------------------------------- */
@@ -358,7 +409,7 @@ static void session_set_reading(struct session *session)
 static bool session_through(const struct session *session)
 {
 	if (session->listing_on || session->wait == WAIT_CHANGE ||
-		session->wait == WAIT_COPY || session_waiting(session) > 0)
+		session->wait == WAIT_COPY || session->wait == WAIT_FETCH || session_waiting(session) > 0)
 		return false;
 	if (session->quit)
 		return true;

@@ -23,6 +23,7 @@ enum session_wait {
 	WAIT_TURN,    /* for the state to be durable; the line is still in the input */
 	WAIT_CHANGE,  /* for what was submitted */
 	WAIT_COPY,    /* for a copy of the state */
+	WAIT_FETCH,   /* for a graph that is not in memory */
 	WAIT_LISTING, /* for the state to be durable, to go on with the listing */
 };
 
@@ -57,6 +58,7 @@ struct session {
 	struct engine_request request;
 	char *strings;          /* owned; what the request points to */
 	bool quiet;             /* of the UPDATE that was submitted */
+	unsigned parts;         /* to be listed of what is fetched */
 };
 
 /* Takes the connection over. NULL where memory is out; the connection is closed then. */
@@ -82,6 +84,12 @@ void session_error(struct session *session, const struct error *error);
 void session_submit(struct session *session);
 /* Has the state copied; the reply is made when that is done. */
 void session_copy(struct session *session, const char *path);
+/* Lists parts of a graph that it takes over. ERR_TOO_MANY where there are too many such. */
+int session_list_own(struct session *session, unsigned parts, struct graph *graph, const char *group,
+	enum session_finish finish, struct error *error);
+/* Lists parts of a graph, PART_GRAPH and PART_TASKS, which is read from the store first if need be. */
+void session_list_graph(struct session *session, unsigned parts, const struct graph *graph,
+	enum session_finish finish);
 /* Has the listing in session->listing made, and then the end of the reply. */
 void session_list(struct session *session, enum session_finish finish);
 

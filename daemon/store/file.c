@@ -27,6 +27,17 @@ struct copy {
 	void *arg;
 };
 
+struct fetch {
+	TAILQ_ENTRY(fetch) entry;
+	struct store_file *file;
+	struct job job;
+	uint64_t serial;
+	struct graph *graph; /* what came of it; NULL: the error */
+	struct error error;
+	store_fetched_fn *done;
+	void *arg;
+};
+
 struct store_file {
 	struct store store;
 	struct runner *runner;
@@ -41,6 +52,7 @@ struct store_file {
 	store_done_fn *done; /* NULL: no commit is under way */
 	void *arg;
 	struct copy *copy;   /* NULL: none is under way */
+	TAILQ_HEAD(, fetch) fetches;
 };
 
 static struct store_file *file_of(struct store *store)
@@ -168,6 +180,52 @@ static void file_copy(struct store *store, const char *path, store_done_fn *done
 	file->runner->ops->run(file->runner, &copy->job);
 }
 
+/* ---- graphs that are read back ------------------------------------------------------------- */
+
+static void fetch_work(void *arg)
+{
+	struct fetch *fetch = arg;
+
+	pthread_mutex_lock(&fetch->file->mutex);
+	if (load_graph(fetch->file->db, fetch->serial, &fetch->graph, &fetch->error) < 0)
+		fetch->graph = NULL;
+	pthread_mutex_unlock(&fetch->file->mutex);
+}
+
+static void fetch_done(void *arg)
+{
+	struct fetch *fetch = arg;
+
+	TAILQ_REMOVE(&fetch->file->fetches, fetch, entry);
+	fetch->done(fetch->arg, fetch->graph, fetch->graph != NULL ? NULL : &fetch->error);
+	free(fetch);
+}
+
+static void file_fetch(struct store *store, uint64_t serial, store_fetched_fn *done, void *arg)
+{
+	struct store_file *file = file_of(store);
+	struct fetch *fetch = mem_zalloc(1, sizeof *fetch);
+
+	fetch->file = file;
+	fetch->job = (struct job){.work = fetch_work, .done = fetch_done, .arg = fetch};
+	fetch->serial = serial;
+	fetch->done = done;
+	fetch->arg = arg;
+	TAILQ_INSERT_TAIL(&file->fetches, fetch, entry);
+	file->runner->ops->run(file->runner, &fetch->job);
+}
+
+static void fetches_free(struct store_file *file)
+{
+	struct fetch *fetch;
+
+	while ((fetch = TAILQ_FIRST(&file->fetches)) != NULL) {
+		TAILQ_REMOVE(&file->fetches, fetch, entry);
+		graph_free(fetch->graph);
+		free(fetch);
+	}
+}
+
 /* ---- opening and closing ------------------------------------------------------------------- */
 
 static void file_free(struct store *store)
@@ -176,6 +234,7 @@ static void file_free(struct store *store)
 
 	file->runner->ops->free(file->runner);
 	copy_free(file->copy);
+	fetches_free(file);
 	tables_fini(&file->tables);
 	db_close(file->db);
 	rows_fini(&file->rows);
@@ -206,6 +265,7 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 		.load = file_load,
 		.commit = file_commit,
 		.copy = file_copy,
+		.fetch = file_fetch,
 		.free = file_free,
 	};
 	struct store_file *file = mem_zalloc(1, sizeof *file);
@@ -214,6 +274,7 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 	file->runner = runner;
 	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file};
 	pthread_mutex_init(&file->mutex, NULL);
+	TAILQ_INIT(&file->fetches);
 	if (db_open(path, create, &file->db, error) < 0 ||
 		schema_set_up(file->db, path, error) < 0 ||
 		tables_init(&file->tables, file->db, error) < 0) {

@@ -11,4 +11,11 @@
 int load_tables(struct db *db, struct core *core, struct node_serials *serials,
 	uint64_t *ret_event_seq, struct error *error);
 
+/* Reads one ended graph with its tasks; it is the caller's, and in no group. ERR_GONE where it is not
+ * stored. */
+int load_graph(struct db *db, uint64_t serial, struct graph **ret_graph, struct error *error);
+
+/* A part of load_tables. */
+int load_graphs(struct db *db, struct core *core, struct error *error);
+
 #endif

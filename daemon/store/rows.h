@@ -44,7 +44,7 @@ struct row_graph {
 	const char *group;
 	enum graph_state state;
 	enum reason reason;
-	uint32_t tasks, min_available, max_live, failed_task;
+	uint32_t tasks, min_available, max_live, failed_task, succeeded, failed, cancelled;
 	int64_t created_us, started_us, dropped_us, finished_us;
 	struct row_text error;
 };

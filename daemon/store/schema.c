@@ -59,7 +59,10 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"  finished TEXT,"
 	"  successor TEXT,"
 	"  failed_task INTEGER,"
-	"  error TEXT"
+	"  error TEXT,"
+	"  succeeded INTEGER,"                /* how many tasks did, once it has ended */
+	"  failed INTEGER,"
+	"  cancelled INTEGER"
 	") STRICT;"
 	"CREATE TABLE plans ("
 	"  graph INTEGER PRIMARY KEY,"        /* graphs.serial */

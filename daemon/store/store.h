@@ -9,6 +9,8 @@
  * the commit is stored, and there is no copy. */
 typedef void store_done_fn(void *arg, const struct error *error);
 
+typedef void store_fetched_fn(void *arg, struct graph *graph, const struct error *error);
+
 struct store {
 	const struct store_ops *ops;
 };
@@ -28,6 +30,10 @@ struct store_ops {
 	 * not exist. done is called once, from within the call or later, unless the store is freed
 	 * before; there is one copy at a time. ERR_CONFLICT where it cannot be begun. */
 	void (*copy)(struct store *store, const char *path, store_done_fn *done, void *arg);
+	/* Reads an ended graph with its tasks. done is called once, from within the call or later,
+	 * unless the store is freed before: with a graph in no list, which is then its own; or with
+	 * NULL and an error, ERR_GONE where it is not stored. NULL: the store gives nothing back. */
+	void (*fetch)(struct store *store, uint64_t serial, store_fetched_fn *done, void *arg);
 	void (*free)(struct store *store);
 };
 

@@ -23,7 +23,8 @@ static const char *const texts[TABLE_STATEMENT_COUNT] = {
 	[TABLE_SPEC_GONE] = "DELETE FROM specs WHERE group_name = ?1 AND revision = ?2",
 	[TABLE_GRAPH] = "REPLACE INTO graphs (serial, id, group_name, revision, state, reason, tasks,"
 		" min_available, max_live, created, started, dropped, finished, successor, failed_task,"
-		" error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+		" error, succeeded, failed, cancelled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+		" ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
 	[TABLE_PLAN] = "REPLACE INTO plans (graph, tasks) VALUES (?1, ?2)",
 	[TABLE_TASK] = "REPLACE INTO tasks (graph, id, action, description, node, slot, state, attempt,"
 		" started, finished, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -140,6 +141,16 @@ static int write_spec_gone(struct tables *tables, const struct rows *rows, const
 	return db_execute(statement, error);
 }
 
+/* While a graph goes on its tasks tell. */
+static void bind_count(struct db_statement *statement, int place, const struct row_graph *graph,
+	uint32_t count)
+{
+	if (graph->finished_us == 0)
+		db_bind_none(statement, place);
+	else
+		db_bind_number(statement, place, count);
+}
+
 static int write_graph(struct tables *tables, const struct rows *rows, const struct row *row,
 	struct error *error)
 {
@@ -166,6 +177,9 @@ static int write_graph(struct tables *tables, const struct rows *rows, const str
 	else
 		db_bind_number(statement, 15, graph->failed_task);
 	bind_row_text(statement, 16, rows, &graph->error);
+	bind_count(statement, 17, graph, graph->succeeded);
+	bind_count(statement, 18, graph, graph->failed);
+	bind_count(statement, 19, graph, graph->cancelled);
 	return db_execute(statement, error);
 }
 

@@ -1,0 +1,38 @@
+/* Reading rows of the state file, of which nothing is believed: a value that cannot be is noted. */
+#ifndef IMD_STORE_CURSOR_H
+#define IMD_STORE_CURSOR_H
+
+#include "proto/id.h"
+#include "sqlite.h"
+
+#define SERIAL_MAX ((uint64_t)INT64_MAX / 2) /* so that there is always a next one */
+
+/* A row that is read. The first value that cannot be is noted, and the rest is read as it comes. */
+struct cursor {
+	struct db_statement *statement; /* to be ended with db_finish */
+	const char *table;
+	const char *wrong; /* the column, NULL: all was right so far */
+};
+
+int cursor_open(struct db *db, const char *table, const char *sql, struct cursor *ret_cursor,
+	struct error *error);
+/* -1 where something was wrong with the row; the key says which row it is. */
+int cursor_check(const struct cursor *cursor, int64_t key, struct error *error);
+void cursor_wrong(struct cursor *cursor, const char *column);
+
+/* The values of columns, from 0; `name` is the column's, to be noted. */
+uint64_t cursor_number(struct cursor *cursor, int column, const char *name, uint64_t max);
+uint32_t cursor_u32(struct cursor *cursor, int column, const char *name);
+/* 0 where there is none, if there need not be one: time 0 is none. */
+int64_t cursor_time(struct cursor *cursor, int column, const char *name, bool needed);
+/* All zero where there is none, if there need not be one. */
+void cursor_id(struct cursor *cursor, int column, const char *name, bool needed,
+	struct id *ret_id);
+int cursor_word(struct cursor *cursor, int column, const char *name,
+	int (*parse)(const char *word));
+/* A copy that the caller owns, NULL where there is none. */
+char *cursor_text(struct cursor *cursor, int column);
+/* Valid until the next row; "" where there is none. */
+const char *cursor_peek(struct cursor *cursor, int column);
+
+#endif

@@ -1,0 +1,220 @@
+/* Graphs of the state file: their heads, and where they are wanted their plans and what their tasks have
+ * come to. */
+#include "load.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "cursor.h"
+#include "plan.h"
+#include "proto/mem.h"
+
+#define HEAD_COLUMNS                                                                           \
+	"serial, id, group_name, revision, state, reason, tasks, min_available, max_live, created," \
+	" started, dropped, finished, successor, failed_task, error, succeeded, failed, cancelled"
+enum { COLUMN_KEPT = 19 }; /* of those that are loaded: see load_graphs */
+
+/* Statements for the heads, for the plan and for the tasks of one graph. */
+struct reader {
+	struct cursor heads, plans, tasks;
+};
+
+static void reader_close(struct reader *reader)
+{
+	db_finish(reader->heads.statement);
+	db_finish(reader->plans.statement);
+	db_finish(reader->tasks.statement);
+}
+
+static int reader_open(struct db *db, const char *heads, struct reader *reader, struct error *error)
+{
+	*reader = (struct reader){.heads.statement = NULL};
+	if (cursor_open(db, "graphs", heads, &reader->heads, error) < 0 ||
+		cursor_open(db, "plans", "SELECT tasks FROM plans WHERE graph = ?1", &reader->plans,
+			error) < 0 ||
+		cursor_open(db, "tasks", "SELECT id, state, attempt, started, finished, error"
+			" FROM tasks WHERE graph = ?1 ORDER BY id", &reader->tasks, error) < 0) {
+		reader_close(reader);
+		return -1;
+	}
+	return 0;
+}
+
+static void get_head(struct cursor *cursor, struct graph *graph)
+{
+	struct db_statement *statement = cursor->statement;
+
+	*graph = (struct graph){
+		.serial = cursor_number(cursor, 0, "serial", SERIAL_MAX),
+		.revision = cursor_number(cursor, 3, "revision", INT64_MAX),
+		.state = (enum graph_state)cursor_word(cursor, 4, "state", graph_state_parse),
+		.reason = (enum reason)cursor_word(cursor, 5, "reason", reason_parse),
+		.min_available = cursor_u32(cursor, 7, "min_available"),
+		.max_live = cursor_u32(cursor, 8, "max_live"),
+		.created_us = cursor_time(cursor, 9, "created", true),
+		.started_us = cursor_time(cursor, 10, "started", false),
+		.dropped_us = cursor_time(cursor, 11, "dropped", false),
+		.finished_us = cursor_time(cursor, 12, "finished", false),
+		.failed_task = TASK_NONE,
+		.task_count = cursor_u32(cursor, 6, "tasks"),
+	};
+	cursor_id(cursor, 1, "id", true, &graph->id);
+	cursor_id(cursor, 13, "successor", false, &graph->successor);
+	if (graph->serial == 0)
+		cursor_wrong(cursor, "serial");
+	if (db_column_text(statement, 14, NULL))
+		graph->failed_task = cursor_u32(cursor, 14, "failed_task");
+	if (graph->failed_task != TASK_NONE && graph->failed_task >= graph->task_count)
+		cursor_wrong(cursor, "failed_task");
+	graph->counts[TASK_SUCCEEDED] = cursor_u32(cursor, 16, "succeeded");
+	graph->counts[TASK_FAILED] = cursor_u32(cursor, 17, "failed");
+	graph->counts[TASK_CANCELLED] = cursor_u32(cursor, 18, "cancelled");
+}
+
+/* What never began was cancelled with all that waited, or waits. */
+static void set_waiting(struct graph *graph)
+{
+	if (graph->dropped_us == 0)
+		return;
+	for (uint32_t t = 0; t < graph->task_count; t++) {
+		graph->tasks[t].state = TASK_CANCELLED;
+		graph->tasks[t].finished_us = graph->dropped_us;
+	}
+}
+
+static void set_task_error(struct graph *graph, struct task *task, char *text)
+{
+	if (!text)
+		return;
+	graph->errors = mem_realloc(graph->errors, graph->error_count + 1, sizeof(char *));
+	graph->errors[graph->error_count] = text;
+	task->error = ++graph->error_count;
+}
+
+static int load_tasks(struct graph *graph, struct cursor *tasks, struct error *error)
+{
+	int row;
+
+	db_bind_number(tasks->statement, 1, (int64_t)graph->serial);
+	while ((row = db_next(tasks->statement, error)) > 0) {
+		uint32_t number = cursor_u32(tasks, 0, "id");
+
+		if (number >= graph->task_count) {
+			cursor_wrong(tasks, "id");
+		} else {
+			struct task *task = &graph->tasks[number];
+
+			task->state = (uint8_t)cursor_word(tasks, 1, "state", task_state_parse);
+			task->attempt = (uint16_t)cursor_number(tasks, 2, "attempt", UINT16_MAX);
+			task->started_us = cursor_time(tasks, 3, "started", true);
+			task->finished_us = cursor_time(tasks, 4, "finished", false);
+			if (task->attempt == 0 || task->state == TASK_WAITING)
+				cursor_wrong(tasks, "attempt");
+			set_task_error(graph, task, cursor_text(tasks, 5));
+		}
+		if (cursor_check(tasks, number, error) < 0)
+			row = -1;
+		if (row < 0)
+			break;
+	}
+	db_rewind(tasks->statement);
+	return row;
+}
+
+/* A graph without tasks has no row in plans. */
+static int load_plan(struct graph *graph, struct cursor *plans, struct error *error)
+{
+	static const char no_edges[1];
+	const void *data = no_edges;
+	size_t len = sizeof no_edges;
+	struct error inner;
+	int row, ret = 0;
+
+	db_bind_number(plans->statement, 1, (int64_t)graph->serial);
+	row = db_next(plans->statement, error);
+	if (row > 0)
+		data = db_column_blob(plans->statement, 0, &len);
+	if (row == 0 && graph->task_count > 0)
+		row = error_set(error, ERR_STORAGE, "graph %" PRIu64 " has no plan", graph->serial);
+	if (row < 0)
+		ret = -1;
+	else if (plan_decode(graph, graph->task_count, data ? data : no_edges, data ? len : 0,
+			 &inner) < 0)
+		ret = error_set(error, inner.code, "graph %" PRIu64 ": %s", graph->serial, inner.text);
+	db_rewind(plans->statement);
+	return ret;
+}
+
+/* The graph of the head that was read, with or without its tasks. */
+static struct graph *read_graph(struct reader *reader, bool tasks, struct error *error)
+{
+	struct graph *graph = mem_alloc(sizeof *graph);
+
+	get_head(&reader->heads, graph);
+	if (cursor_check(&reader->heads, (int64_t)graph->serial, error) < 0)
+		goto failed;
+	graph->error = cursor_text(&reader->heads, 15);
+	if (!tasks)
+		return graph;
+	if (load_plan(graph, &reader->plans, error) < 0)
+		goto failed;
+	set_waiting(graph);
+	if (load_tasks(graph, &reader->tasks, error) < 0)
+		goto failed;
+	return graph;
+failed:
+	graph_free(graph);
+	return NULL;
+}
+
+/* Whether the tasks of the head that was read are to be in memory: of a graph that has not ended, of the
+ * latest that has, and of those before it as far as the core keeps them. */
+static bool tasks_wanted(struct reader *reader, const struct core *core)
+{
+	struct db_statement *head = reader->heads.statement;
+	int64_t kept = db_column_number(head, COLUMN_KEPT);
+
+	return !core->config.tasks_stored || db_column_text(head, 12, NULL) == NULL ||
+		kept == db_column_number(head, 6) || (uint64_t)kept <= core->config.keep_tasks;
+}
+
+int load_graphs(struct db *db, struct core *core, struct error *error)
+{
+	struct reader reader;
+	int row;
+
+	/* The last column: how many tasks this graph and the later ones of its group have that ended. */
+	if (reader_open(db, "SELECT " HEAD_COLUMNS ", sum(iif(finished IS NULL, 0, tasks))"
+			" OVER (PARTITION BY group_name ORDER BY serial DESC) FROM graphs ORDER BY serial",
+			&reader, error) < 0)
+		return -1;
+	while ((row = db_next(reader.heads.statement, error)) > 0) {
+		struct graph *graph = read_graph(&reader, tasks_wanted(&reader, core), error);
+
+		if (graph == NULL || core_load_graph(core, cursor_peek(&reader.heads, 2), graph,
+					 error) < 0) {
+			graph_free(graph);
+			row = -1;
+			break;
+		}
+	}
+	reader_close(&reader);
+	return row;
+}
+
+int load_graph(struct db *db, uint64_t serial, struct graph **ret_graph, struct error *error)
+{
+	struct reader reader;
+	int row;
+
+	if (reader_open(db, "SELECT " HEAD_COLUMNS " FROM graphs WHERE serial = ?1"
+			" AND finished IS NOT NULL", &reader, error) < 0)
+		return -1;
+	db_bind_number(reader.heads.statement, 1, (int64_t)serial);
+	row = db_next(reader.heads.statement, error);
+	*ret_graph = row > 0 ? read_graph(&reader, true, error) : NULL;
+	if (row == 0)
+		error_set(error, ERR_GONE, "the graph is not kept any more");
+	reader_close(&reader);
+	return *ret_graph != NULL ? 0 : -1;
+}
