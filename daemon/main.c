@@ -517,6 +517,7 @@ int main(int argc, char **argv)
 	if (hold_standard_fds() < 0)
 		return EXIT_FAILED;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write */
 	if (config_parse(&config, argc, argv, &error) < 0) {
 		fprintf(stderr, "imd: %s\n", error.text);
 		status = EXIT_USAGE;

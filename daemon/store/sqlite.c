@@ -29,9 +29,29 @@ static int fail(sqlite3 *sqlite, struct error *error)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
+/* Why a file cannot be opened or made; 0: not known. What SQLite tried last may have been one way of
+ * several, or to close it. */
+static int system_error(const struct db *db)
+{
+	char *folder, *slash;
+	int error;
+
+	if (access(db->path, R_OK | W_OK) == 0)
+		return db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
+	if (errno != ENOENT)
+		return errno;
+	folder = mem_strdup(db->path);
+	slash = strrchr(folder, '/');
+	if (slash != NULL)
+		slash[slash == folder] = '\0';
+	error = access(slash != NULL ? folder : ".", W_OK | X_OK) < 0 ? errno : ENOENT;
+	free(folder);
+	return error;
+}
+
 static int open_failed(struct db *db, int code, struct error *error)
 {
-	int os_error = db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
+	int os_error;
 
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
@@ -44,9 +64,7 @@ static int open_failed(struct db *db, int code, struct error *error)
 	case SQLITE_READONLY:
 		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->path);
 	default:
-		/* What failed last may have been one try of several, or a close. */
-		if (access(db->path, R_OK | W_OK) < 0 && errno != ENOENT)
-			os_error = errno;
+		os_error = system_error(db);
 		return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", db->path,
 			os_error != 0 ? strerror(os_error) : sqlite3_errstr(code));
 	}

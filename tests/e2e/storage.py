@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""The disk is full, or does not take what imd writes, and then does again: nothing is told that is not
+stored, what was there is served, and what was under way goes on. It runs in mounts of its own where it
+may have them."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from imdmodel import bounds_of, judge_bounds, judge_ends, nodes_of, target_of, update
+from imdtest import (IMD, Daemon, Skip, add_case, await_that, case, equal, expect, kill, main, matches, new_path,
+                     run)
+
+MARK = "IMD_TEST_PRIVATE_MOUNTS"
+BLOCK = 4096
+
+
+def go_private():
+    """Runs this program anew where it may mount; leaves it be where that cannot be had."""
+    if MARK in os.environ or not shutil.which("unshare"):
+        return
+    with tempfile.TemporaryDirectory(prefix="imd-test.") as folder:
+        for options in ("-m", "-rm"):
+            tried = subprocess.run(["unshare", options, "mount", "-t", "tmpfs", "none", folder],
+                                   capture_output=True, check=False)
+            if tried.returncode == 0:
+                os.environ[MARK] = options
+                break
+    if MARK in os.environ:
+        os.execvp("unshare", ["unshare", options, sys.executable, *sys.argv])
+
+
+class Disk:
+    """A small file system in memory. SQLite's log takes some 4 MiB before it begins anew."""
+
+    def __init__(self, size):
+        if MARK not in os.environ:
+            raise Skip("nothing can be mounted here")
+        self.path = new_path("disk")
+        self.ballast = os.path.join(self.path, "ballast")
+        self.state = os.path.join(self.path, "imd.db")
+        os.mkdir(self.path)
+        status, _, err = run("mount", "-t", "tmpfs", "-o", f"size={size}", "none", self.path)
+        if status != 0:
+            raise Skip(f"mount: {err}")
+
+    def fill(self, leave=0):
+        """Until there is no more room than so many bytes."""
+        with open(self.ballast, "ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * BLOCK)
+            except OSError as problem:
+                equal(problem.errno, errno.ENOSPC, "what ends the filling")
+            os.truncate(file.fileno(), max(0, os.fstat(file.fileno()).st_size - leave))
+
+    def make_room(self):
+        os.unlink(self.ballast)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        run("umount", "-l", self.path)
+
+
+class Limit:
+    """A limit of how large a file of the daemon may become, in place of a disk that is full. Its log has
+    the same limit, so there is room for some lines."""
+
+    def __init__(self):
+        self.state = new_path("state.db")
+        self.imd = None
+
+    def fill(self, leave=0):
+        size = max(os.path.getsize(self.state + suffix) for suffix in ("", "-wal"))
+        self.imd.limit(resource.RLIMIT_FSIZE, size + leave if leave else BLOCK)
+
+    def make_room(self):
+        if self.imd.process.poll() is None:
+            self.imd.limit(resource.RLIMIT_FSIZE, resource.prlimit(self.imd.pid, resource.RLIMIT_FSIZE)[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def sound(path, pattern="sound"):
+    status, out, err = run(IMD, f"--check-state={path}")
+    equal((status, err), (0, ""), "--check-state")
+    matches(pattern, out, "--check-state")
+
+
+def start(disk, *options):
+    imd = Daemon(f"--state={disk.state}", "--mock-delay=0-2ms", "--heal-delay=1ms", *options)
+    disk.imd = imd
+    return imd
+
+
+def what_is_there(client):
+    return [str(record) for request in ("SPECS", "NODES all=yes", "GRAPHS", "GROUPS")
+            for record in client.ok(request).records]
+
+
+def update_until_it_fails(client, watcher):
+    """There may be room left in the log that SQLite writes ahead. The revision of the last UPDATE that was
+    accepted."""
+    for number in range(100, 3000):
+        reply = client.ask(f"UPDATE 3 {number} note={'n' * 500} quiet=yes")
+        if reply.code is not None:
+            equal(reply.code, "storage", "what is told")
+            matches("full|I/O error", reply.text, "what is told")
+            return
+        watcher.await_end(reply.end["graph"])
+    expect(False, "it takes all that is declared")
+
+
+def unseen(watcher):
+    """The events that a watcher has got by now and not taken."""
+    watcher.ok("PING")
+    events, watcher.events = watcher.events, []
+    return events
+
+
+def told_and_got_over(disk):
+    with disk, start(disk) as imd:
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH ALL")
+        update(client, watcher, "UPDATE 3 1 note=before")
+        node = client.ok("NODES").records[0]["id"]
+        disk.fill()
+        update_until_it_fails(client, watcher)
+        revision = client.ok("SPEC").one("SPEC").number("revision")
+        there, seq = what_is_there(client), client.stat("events")
+        for request in ("UPDATE 5 2 note=full", "UPDATE 0 1", f"KILL {node}", f"MARK {node}", "UPDATE 1 1 group=web"):
+            reply = client.ask(request)
+            if reply.code != "conflict":  # it may have ended meanwhile
+                equal(reply.code, "storage", f"what is told of {request}")
+            equal(what_is_there(client), there, f"what is there behind {request}")
+        client.fails("SPEC group=web", "not-found")
+        equal(client.ok("PLAN 3 9 quiet=yes").end.number("revision"), revision + 1, "revision of a plan")
+        equal(client.stat("events"), seq, "the number of the last event")
+        equal([str(event) for event in unseen(watcher)], [], "what a watcher sees")
+        imd.manager.await_line("STATUS=Cannot store changes; groups: 1, nodes: 3, available: 3.*")
+        matches("^<3>storage-failed error=", imd.log(), "the log")
+        disk.make_room()
+        reply, events = update(client, watcher, "UPDATE 5 2 note=after")
+        equal(reply.end.number("revision"), revision + 1, "the revision of the next UPDATE")
+        equal(events[0].seq, int(seq) + 1, "the number of the next event")
+        equal([node[1:] for node in nodes_of(client)], [("2", "running")] * 5, "nodes")
+        imd.manager.await_line("STATUS=groups: 1, nodes: 5, available: 5")
+        matches("^<5>storage-works ", imd.log(), "the log")
+        expect(int(client.stat("commits-failed")) > 0, "commits-failed")
+        there = what_is_there(client)
+        imd.stop()
+        sound(disk.state)
+        with start(disk) as again:
+            equal(what_is_there(again.client()), there, "what is there after a restart")
+
+
+def while_it_fails(client):
+    """What is there while one try after another fails. At first a small one may find room."""
+    while True:
+        worked, failed, there = client.stat("commits"), int(client.stat("commits-failed")), what_is_there(client)
+        await_that(lambda: int(client.stat("commits-failed")) >= failed + 2, "it is tried again")
+        if client.stat("commits") == worked:
+            equal(what_is_there(client), there, "what is there while it fails")
+            return there
+
+
+def stands_still_and_goes_on(disk):
+    with disk, start(disk) as imd:
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH ALL")
+        events, bounds, targets = [], {}, {}
+
+        def declare(request):
+            reply = client.ok(request)
+            bounds[reply.end["graph"]] = bounds_of(reply)
+            targets["default", reply.end["revision"]] = target_of(request)
+            return reply.end["graph"]
+
+        events += watcher.await_end(declare("UPDATE 30 1 quiet=yes"))
+        disk.fill(leave=40 * BLOCK)
+        graph = declare("UPDATE 30 2 max-surge=1 quiet=yes")
+        imd.manager.await_line("STATUS=Cannot store changes; .*default to revision 2: .* tasks done")
+        events += unseen(watcher)
+        there = while_it_fails(client)
+        events += unseen(watcher)
+        running = client.ok(f"GRAPH {graph}").one("GRAPH")
+        equal(running["state"], "running", "the graph")
+        expect(0 < running.number("succeeded") < running.number("tasks"), "it was not under way:", running)
+        equal(while_it_fails(client), there, "what is there while it stands still")
+        equal([str(event) for event in unseen(watcher)], [], "what a watcher sees while it stands still")
+        disk.make_room()
+        events += watcher.await_end(graph)
+        equal(events[-1].type, "graph-succeeded", "the end of the graph")
+        equal([event.seq for event in events], list(range(1, len(events) + 1)), "the numbers of the events")
+        judge_bounds(events, targets, bounds)
+        judge_ends(events)
+        equal([node[1:] for node in nodes_of(client)], [("2", "running")] * 30, "nodes")
+        imd.stop()
+        sound(disk.state, "live-nodes=30 ")
+
+
+def killed_while_it_fails(disk):
+    with disk, start(disk) as imd:
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH ALL")
+        update(client, watcher, "UPDATE 3 1 note=before")
+        disk.fill()
+        update_until_it_fails(client, watcher)
+        for number in range(5):
+            client.fails(f"UPDATE {number} 2 note=full", "storage")
+        there, seq = what_is_there(client), client.stat("events")
+        disk.make_room()
+        imd.process.send_signal(signal.SIGKILL)
+        imd.process.wait()
+        imd.manager.close()
+        kill(imd.process)
+        with start(disk) as again:
+            client, watcher = again.client(), again.client()
+            equal(what_is_there(client), there, "what is there after a kill")
+            watcher.ok(f"WATCH ALL since={seq}")
+            update(client, watcher, "UPDATE 2 3 note=after")
+        imd.process.returncode = 0  # its end was wanted
+        sound(disk.state)
+
+
+def ends_while_it_fails(disk):
+    with disk, start(disk) as imd:
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH ALL")
+        update(client, watcher, "UPDATE 3 1 note=before")
+        disk.fill()
+        update_until_it_fails(client, watcher)
+        there = what_is_there(client)
+        imd.stop()
+        disk.make_room()
+        sound(disk.state, "live-nodes=3 ")
+        with start(disk) as again:
+            equal(what_is_there(again.client()), there, "what is there after a restart")
+
+
+for name, function in (("is-told-and-got-over", told_and_got_over),
+                       ("stops-a-rollout-until-there-is-room", stands_still_and_goes_on),
+                       ("and-a-kill-leave-what-was-told", killed_while_it_fails),
+                       ("and-the-end-leave-what-was-told", ends_while_it_fails)):
+    add_case(f"a-full-disk-{name}", lambda function=function: function(Disk("16m")))
+    add_case(f"a-file-too-large-{name}", lambda function=function: function(Limit()))
+
+
+@case
+def a_disk_that_is_full_at_the_start():
+    with Disk("256k") as disk:
+        disk.fill()
+        status, out, err = run(IMD, f"--socket={new_path('sock')}", f"--state={disk.state}")
+        equal((status, out, len(err.splitlines())), (1, "", 1), f"what is told: {err}")
+        matches(rf"^<3>cannot-start .*{disk.state}.*full", err, "what is told")
+        disk.make_room()
+        with start(disk) as imd:
+            imd.client().ok("UPDATE 2 1")
+        disk.fill()
+        with start(disk) as imd:  # what there is needs no room
+            client = imd.client()
+            equal(client.ok("SPEC").one("SPEC")["revision"], "1", "revision")
+            equal(len(client.ok("NODES").records), 2, "nodes")
+            disk.make_room()
+            client.ok("UPDATE 3 1")
+        sound(disk.state)
+
+
+def remount(disk, how):
+    return run("mount", "-o", f"remount,{how}", disk.path)
+
+
+@case
+def a_disk_that_is_read_only_at_the_start():
+    with Disk("1m") as disk:
+        with start(disk) as imd:
+            imd.client().ok("UPDATE 2 1")
+        status, _, err = remount(disk, "ro")
+        if status != 0:
+            raise Skip(f"mount: {err}")
+        for name in ("imd.db", "other.db", "folder/imd.db"):
+            path = os.path.join(disk.path, name)
+            status, out, err = run(IMD, f"--socket={new_path('sock')}", f"--state={path}")
+            equal((status, out, len(err.splitlines())), (1, "", 1), f"what is told of {path}: {err}")
+            matches(rf"^<3>cannot-start .*{disk.path}.*([Rr]ead-only|written)", err, "what is told")
+        expect(not os.path.exists(os.path.join(disk.path, "other.db")), "a file was made")
+        remount(disk, "rw")
+        with start(disk) as imd:
+            equal(imd.client().ok("SPEC").one("SPEC")["revision"], "1", "revision")
+
+
+@case
+def a_disk_that_becomes_read_only():
+    with Disk("1m") as disk, start(disk) as imd:
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH ALL")
+        update(client, watcher, "UPDATE 2 1")
+        status, _, err = remount(disk, "ro")
+        if status != 0:
+            raise Skip(f"it cannot be made so while a process writes there: {err}")
+        client.fails("UPDATE 3 1", "storage")
+        remount(disk, "rw")
+        update(client, watcher, "UPDATE 3 1")
+
+
+go_private()
+main()
