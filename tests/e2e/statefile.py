@@ -37,7 +37,7 @@ def prints(path):
     for other in sorted(os.listdir(folder)):
         if other.startswith(name):
             whole = os.path.join(folder, other)
-            data = b"" if os.path.isdir(whole) else bytes_of(whole)
+            data = bytes_of(whole) if os.path.isfile(whole) and os.access(whole, os.R_OK) else b""
             found[other] = hashlib.sha256(data).hexdigest(), os.stat(whole).st_mtime_ns, os.stat(whole).st_mode
     return found
 
