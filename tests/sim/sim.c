@@ -394,6 +394,7 @@ void sim_config_random(struct sim_config *config, uint64_t seed)
 	config->unreadable_percent = sim_below(&random, 4) * 10;
 	config->slow_clock = sim_chance(&random, 20);
 	config->wall_jumps = sim_chance(&random, 50);
+	config->gives_back = sim_chance(&random, 50);
 }
 
 void sim_init(struct sim *sim, uint64_t seed, const struct sim_config *config)

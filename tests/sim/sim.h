@@ -35,6 +35,7 @@ struct sim_config {
 	uint32_t die_within_millionths; /* a call of the host, store or driver is the daemon's last */
 	bool slow_clock;              /* time passes while the daemon works */
 	bool wall_jumps;
+	bool gives_back;              /* the store: tasks of ended graphs need not be in memory */
 };
 
 enum world_state { WORLD_STARTING, WORLD_RUNNING, WORLD_STOPPING, WORLD_KILLING };
