@@ -326,6 +326,17 @@ int db_backup_step(struct db_backup *backup, int pages, struct error *error)
 	return 0;
 }
 
+/* SQLite leaves its journal where it could not roll back; the next copy of the name must not meet it. */
+static void copy_file_remove(const char *path)
+{
+	char *journal = mem_alloc(strlen(path) + sizeof "-journal");
+
+	strcat(strcpy(journal, path), "-journal");
+	unlink(path);
+	unlink(journal);
+	free(journal);
+}
+
 void db_backup_end(struct db_backup *backup)
 {
 	if (backup == NULL)
@@ -333,7 +344,7 @@ void db_backup_end(struct db_backup *backup)
 	sqlite3_backup_finish(backup->backup);
 	sqlite3_close(backup->target);
 	if (!backup->whole)
-		unlink(backup->path);
+		copy_file_remove(backup->path);
 	free(backup->path);
 	free(backup);
 }
