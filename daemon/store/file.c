@@ -47,7 +47,8 @@ struct store_file {
 	struct node_serials serials;
 	struct rows rows;
 	struct job job;      /* of the commit */
-	bool failed;         /* the commit; and then until the file has been written to again */
+	bool failed;         /* the commit */
+	bool unburied;       /* it may be in the log, until that is written to again */
 	struct error error;
 	store_done_fn *done; /* NULL: no commit is under way */
 	void *arg;
@@ -60,15 +61,16 @@ static struct store_file *file_of(struct store *store)
 	return (struct store_file *)store;
 }
 
-/* ---- loading ------------------------------------------------------------------------------- */
-
 /* A commit that failed in its last step may have left its frames in the log, whole but not counted:
- * after a crash they would be taken for a commit. Another commit writes over them. */
+ * after a crash they would be taken for a commit. Another commit writes over them, before anybody
+ * is told of the failure. */
 static void bury_failed_commit(struct store_file *file)
 {
-	if (file->failed && db_run(file->db, "UPDATE daemon SET event_seq = event_seq", NULL) == 0)
-		file->failed = false;
+	if (file->unburied && schema_touch(file->db, NULL) == 0)
+		file->unburied = false;
 }
+
+/* ---- loading ------------------------------------------------------------------------------- */
 
 static int file_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
 	struct error *error)
@@ -92,6 +94,8 @@ static void commit_work(void *arg)
 
 	pthread_mutex_lock(&file->mutex);
 	file->failed = tables_write(&file->tables, &file->rows, &file->error) < 0;
+	file->unburied = file->failed;
+	bury_failed_commit(file);
 	pthread_mutex_unlock(&file->mutex);
 }
 

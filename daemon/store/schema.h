@@ -10,5 +10,7 @@ enum { SCHEMA_VERSION = 1 };
  * SCHEMA_VERSION where it is older. Refuses, and leaves as it is, what is not imd's or is newer.
  * `path` is for messages. */
 int schema_set_up(struct db *db, const char *path, struct error *error);
+/* A commit that changes nothing, and is written all the same. */
+int schema_touch(struct db *db, struct error *error);
 
 #endif

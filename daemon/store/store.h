@@ -6,7 +6,8 @@
 #include "runner.h"
 
 /* The outcome of a commit or a copy: error is NULL when everything is durable. After a failure nothing of
- * the commit is stored, and there is no copy. */
+ * the commit is stored, and there is no copy. Where the process ends before it is told, a commit is
+ * stored or it is not, and as a whole. */
 typedef void store_done_fn(void *arg, const struct error *error);
 
 typedef void store_fetched_fn(void *arg, struct graph *graph, const struct error *error);

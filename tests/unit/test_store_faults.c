@@ -1,0 +1,448 @@
+/* Whatever fails under the store in a file, and wherever it does: what was said to be stored is stored, of
+ * what was said to have failed there is nothing, and once the fault has passed the store goes on.
+ *
+ * A story is told again and again; the first time its first operation of a kind fails, then the second,
+ * and so on until a story ends without coming to it. Memory is SQLite's only: imd ends where it has
+ * none itself. */
+#include <sys/stat.h>
+
+#include "store_faults.h"
+#include "store_story.h"
+
+enum { BIG = 1500, LONG_TEXT = 1600000 };
+
+static char base_path[PATH_MAX], crash_path[PATH_MAX];
+static char *last;          /* what is committed, as text */
+static uint64_t last_seq;
+static unsigned failed_commits, failed_loads, failed_opens, failed_copies;
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+static void begin_files(void)
+{
+	make_directory();
+	snprintf(base_path, sizeof base_path, "%s/base.db", directory);
+	snprintf(crash_path, sizeof crash_path, "%s/crash.db", directory);
+}
+
+static void remove_file(const char *name)
+{
+	static const char *const ends[] = {"", "-wal", "-journal"};
+	char full[PATH_MAX + 16];
+
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		snprintf(full, sizeof full, "%s%s", name, ends[i]);
+		unlink(full);
+	}
+}
+
+static void end_files(void)
+{
+	remove_file(path);
+	remove_file(copy_path);
+	remove_file(base_path);
+	remove_file(crash_path);
+	must(rmdir(directory) == 0);
+}
+
+/* A file that is not there is not there as a copy either. */
+static void copy_file(const char *from, const char *to, const char *end)
+{
+	static char bytes[1 << 16];
+	char name[PATH_MAX + 16];
+	FILE *in, *out;
+	size_t len;
+
+	snprintf(name, sizeof name, "%s%s", from, end);
+	in = fopen(name, "r");
+	if (!in)
+		return;
+	snprintf(name, sizeof name, "%s%s", to, end);
+	out = fopen(name, "w");
+	must(out != NULL);
+	while ((len = fread(bytes, 1, sizeof bytes, in)) > 0)
+		must(fwrite(bytes, 1, len, out) == len);
+	must(fclose(out) == 0);
+	fclose(in);
+}
+
+/* ---- what must hold ------------------------------------------------------------------------ */
+
+static void note_committed(void)
+{
+	free(last);
+	last = state_text(&keep.core);
+	last_seq = keep.seq;
+}
+
+/* A file, opened without any fault, has what is committed. */
+static void check_file(const char *name, const char *when)
+{
+	struct store *store = open_file(name, runner_at_once());
+	struct core fresh;
+	struct error error;
+	uint64_t seq, ids = keep.ids;
+	char *is;
+
+	core_init(&fresh, &keep.config);
+	if (store->ops->load(store, &fresh, &seq, &error) < 0)
+		ck_abort_msg("%s: %s", when, error.text);
+	is = state_text(&fresh);
+	state_expect(is, last, when);
+	must(seq == last_seq);
+	free(is);
+	core_fini(&fresh);
+	store_close(store);
+	keep.ids = ids;
+}
+
+/* As if the process had ended at this moment. */
+static void check_crash(const char *when)
+{
+	bool armed = fault.armed;
+
+	fault.armed = false;
+	copy_file(path, crash_path, "");
+	copy_file(path, crash_path, "-wal");
+	copy_file(path, crash_path, "-journal");
+	check_file(crash_path, when);
+	remove_file(crash_path);
+	fault.armed = armed;
+}
+
+static void check_error(const struct error *error)
+{
+	must(error->code == ERR_STORAGE);
+	must(error->text[0] != '\0' && !strstr(error->text, "not an error"));
+}
+
+/* ---- the story ----------------------------------------------------------------------------- */
+
+static void update_one(const char *group, uint32_t size, uint64_t version)
+{
+	keep_update(group, size, version, "a note");
+	keep_answer_all();
+}
+
+static void kill_one(void)
+{
+	uint32_t ref = 0;
+	struct node *node = keep_node(&ref);
+
+	if (node)
+		keep_ask(CORE_KILL, &node->id);
+}
+
+static void fail_one(const char *text)
+{
+	struct node *node;
+
+	for (uint32_t ref = 0; (node = keep_node(&ref)) != NULL; ref++)
+		if (node->state == NODE_RUNNING) {
+			keep_step((struct core_event){.kind = CORE_EXITED, .id = node->id,
+				.text = text});
+			return;
+		}
+}
+
+/* A part of it is told of any state, for a commit may have failed before. */
+static void tell_part(unsigned part)
+{
+	keep.policy.max_parallel = 2;
+	switch (part % 9) {
+	case 0:
+		update_one("default", 4, part + 1);
+		break;
+	case 1: /* a plan of some pages */
+		update_one("big", BIG, part + 1);
+		break;
+	case 2:
+		kill_one();
+		keep_answer_all();
+		break;
+	case 3: /* the plan is not wanted any more, */
+		update_one("big", 1, part + 1);
+		break;
+	case 4: /* and goes; other graphs come and go within the commit */
+		for (uint32_t i = 0; i < 4; i++)
+			update_one("big", i % 2, part + 1);
+		break;
+	case 5:
+		fail_one("exit status 3");
+		keep_wait();
+		break;
+	case 6:
+		update_one("web", 2, part + 1);
+		keep_answer_all();
+		break;
+	case 7:
+		update_one("default", 1, part + 1);
+		break;
+	case 8:
+		keep_answer_all();
+		keep_wait();
+		break;
+	}
+}
+
+enum { PARTS = 9, COPY_AT = 5 };
+
+/* The nodes are as they should be: the driver lost nothing. */
+static void inspect_all(void)
+{
+	struct node *node;
+
+	for (uint32_t ref = 0; (node = keep_node(&ref)) != NULL; ref++)
+		if (node->inspecting)
+			keep_inspected(node, node->op == OP_START ? FOUND_ABSENT : FOUND_RUNNING);
+}
+
+/* Loads what is committed, or fails; then it may be that the fault goes on. */
+static bool load(const char *when)
+{
+	struct error error;
+	char *is;
+
+	if (keep_load(&error) < 0) {
+		check_error(&error);
+		must(fault_reached());
+		failed_loads++;
+		return false;
+	}
+	is = state_text(&keep.core);
+	state_expect(is, last, when);
+	must(keep.seq == last_seq);
+	free(is);
+	keep_load_end();
+	inspect_all();
+	return true;
+}
+
+/* A commit, and if it fails what the engine does then. Returns whether the story can go on. */
+static bool commit(void)
+{
+	unsigned done = keep.done;
+
+	keep_commit();
+	must(keep.done == done + 1);
+	if (!keep.failed) {
+		note_committed();
+		return true;
+	}
+	failed_commits++;
+	must(fault_reached());
+	check_error(&keep.error);
+	check_crash("a crash behind a commit that failed");
+	if (load("behind a commit that failed"))
+		return true;
+	/* If it was the load that failed, the next one does not. */
+	return !fault.lasts && load("again, behind a commit that failed");
+}
+
+static void copy(void)
+{
+	char journal[PATH_MAX + 16];
+
+	copies_done = 0;
+	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	must(copies_done == 1);
+	if (copy_failed) {
+		failed_copies++;
+		must(fault_reached());
+		check_error(&copy_error);
+		snprintf(journal, sizeof journal, "%s-journal", copy_path);
+		must(access(copy_path, F_OK) < 0);
+		must(access(journal, F_OK) < 0);
+	} else {
+		bool armed = fault.armed;
+
+		fault.armed = false;
+		check_file(copy_path, "of a copy");
+		fault.armed = armed;
+	}
+	remove_file(copy_path);
+}
+
+/* Opens the file, in spite of a fault that comes once. */
+static bool open_state(void)
+{
+	struct error error;
+
+	if (store_file_open(path, true, runner_at_once(), &keep.store, &error) == 0)
+		return true;
+	check_error(&error);
+	must(strstr(error.text, path) != NULL);
+	must(fault_reached());
+	failed_opens++;
+	if (fault.lasts)
+		return false;
+	if (store_file_open(path, true, runner_at_once(), &keep.store, &error) < 0)
+		ck_abort_msg("opened a second time: %s", error.text);
+	return true;
+}
+
+static void tell_story(void)
+{
+	if (!load("behind open") && (fault.lasts || !load("again, behind open")))
+		return;
+	for (unsigned part = 0; part < PARTS; part++) {
+		tell_part(part);
+		if (!commit())
+			return;
+		if (part == COPY_AT)
+			copy();
+	}
+}
+
+/* The fault has passed: there is no need to open the file again. */
+static void go_on(void)
+{
+	fault.armed = false;
+	must(load("when the fault has passed"));
+	tell_part(0);
+	must(commit());
+	tell_part(7);
+	must(commit());
+}
+
+/* ---- beginnings ---------------------------------------------------------------------------- */
+
+/* What a story begins with: no file, or one with much in it that is free. */
+static struct beginning {
+	char *text;
+	uint64_t seq, ids;
+	struct now now;
+} beginnings[2];
+
+static void note_beginning(struct beginning *beginning)
+{
+	*beginning = (struct beginning){.text = state_text(&keep.core), .seq = keep.seq,
+		.ids = keep.ids, .now = keep.now};
+}
+
+/* A text that was long, and is gone, leaves many pages free. */
+static void make_base(void)
+{
+	char *text = malloc(LONG_TEXT + 1);
+
+	must(text != NULL);
+	memset(text, 'x', LONG_TEXT);
+	text[LONG_TEXT] = '\0';
+	keep.store = open_file(base_path, runner_at_once());
+	update_one("default", 2, 1);
+	fail_one(text);
+	must_commit();
+	for (uint32_t i = 0; i < 12; i++) {
+		keep_answer_all();
+		keep_wait();
+		fail_one("short");
+	}
+	must_commit();
+	store_close(keep.store);
+	free(text);
+}
+
+static void make_beginnings(void)
+{
+	keep_begin(NULL);
+	note_beginning(&beginnings[false]);
+	make_base();
+	note_beginning(&beginnings[true]);
+	keep_end();
+}
+
+static void free_beginnings(void)
+{
+	free(beginnings[false].text);
+	free(beginnings[true].text);
+}
+
+/* Returns whether the fault came. `passes`: it is over before the store is closed, if it lasts. */
+static bool try_story(enum fault_kind kind, uint64_t at, bool lasts, bool passes, bool base)
+{
+	const struct beginning *beginning = &beginnings[base];
+
+	keep_begin(NULL);
+	keep.now = beginning->now;
+	keep.ids = beginning->ids;
+	last = strdup(beginning->text);
+	last_seq = beginning->seq;
+	remove_file(path);
+	if (base)
+		copy_file(base_path, path, "");
+	fault_arm(kind, at, lasts);
+	if (open_state()) {
+		tell_story();
+		if (!lasts || passes)
+			go_on();
+		fault.armed = true;
+		store_close(keep.store);
+	}
+	fault.armed = false;
+	check_file(path, "opened again");
+	keep_end();
+	free(last);
+	return fault_reached();
+}
+
+static int64_t file_size(const char *name)
+{
+	struct stat status;
+
+	must(stat(name, &status) == 0);
+	return status.st_size;
+}
+
+/* ---- the tests ----------------------------------------------------------------------------- */
+
+enum { STORIES = 150 };
+
+/* Every operation in its turn; where there are many, some with equal distances, others each time, unless
+ * IMD_TEST_FAULTS asks for all. Prints how many there were, and how many of them failed. */
+static void try_all(enum fault_kind kind, bool lasts, bool base)
+{
+	uint64_t count, stride, tried = 0;
+
+	must(!try_story(kind, UINT64_MAX, lasts, true, base));
+	count = fault.count;
+	/* So the story has given pages back. */
+	must(!base || file_size(path) < file_size(base_path) - 64 * 4096);
+	stride = getenv("IMD_TEST_FAULTS") ? 1 : 1 + count / STORIES;
+	for (uint64_t at = 1 + random_below64(stride); try_story(kind, at, lasts, tried % 2, base);
+		at += stride)
+		tried++;
+	ck_assert_uint_ge(tried, count / stride);
+	printf("  %s, in %s: %" PRIu64 " of %" PRIu64 "\n", lasts ? "for good" : "once",
+		base ? "a file that is there" : "a new file", tried, count);
+}
+
+START_TEST(faults)
+{
+	static const char *const names[FAULT_KIND_COUNT] = {
+		[FAULT_OPEN] = "open", [FAULT_READ] = "read", [FAULT_WRITE] = "write",
+		[FAULT_SYNC] = "sync", [FAULT_TRUNCATE] = "truncate", [FAULT_DELETE] = "delete",
+		[FAULT_MEMORY] = "memory",
+	};
+	unit_take_seed();
+	faults_set_up();
+	make_beginnings();
+	printf("%s fails\n", names[_i]);
+	for (unsigned way = 0; way < 4; way++)
+		try_all((enum fault_kind)_i, way & 1, way & 2);
+	free_beginnings();
+	printf("  of commits failed %u, of loads %u, of opens %u, of copies %u\n", failed_commits,
+		failed_loads, failed_opens, failed_copies);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("store, faults");
+	TCase *tests = tcase_create("store, faults");
+
+	tcase_set_timeout(tests, 300);
+	tcase_add_checked_fixture(tests, begin_files, end_files);
+	tcase_add_loop_test(tests, faults, 0, FAULT_KIND_COUNT);
+	suite_add_tcase(suite, tests);
+	return unit_run(suite, CK_FORK_GETENV);
+}
