@@ -114,10 +114,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"    AND specs.revision = graphs.revision ORDER BY graphs.serial;",
 };
 
-/* What holds for a connection, or has to be before the first table. With a WAL a commit is one sync
+/* What holds for a connection. With a WAL a commit is one sync
  * of one file; FULL has it wait for that. */
 static const char *const settings[] = {
-	"PRAGMA auto_vacuum = INCREMENTAL",
 	"PRAGMA synchronous = FULL",
 	"PRAGMA journal_size_limit = 67108864",
 	"PRAGMA cache_size = -8192",

@@ -70,17 +70,19 @@ static int open_failed(struct db *db, int code, struct error *error)
 	}
 }
 
-/* The locking mode comes before the journal mode, so that there never is shared memory, on which a full
- * disk would end the process. A transaction takes the lock, and the mode keeps it. */
+/* What a new file is to be comes before the first transaction, which makes it a database: behind that
+ * it would be ignored. The locking mode comes before the journal mode, so that there never is shared memory,
+ * on which a full disk would end the process. A transaction takes the lock, and the mode keeps it. */
 static const char *const lock_steps[] = {
+	"PRAGMA auto_vacuum = INCREMENTAL",
 	"PRAGMA locking_mode = EXCLUSIVE",
 	"BEGIN EXCLUSIVE",
 	"COMMIT",
 };
 
-static int lock(struct db *db, struct error *error)
+static int lock(struct db *db, bool is_new, struct error *error)
 {
-	for (size_t i = 0; i < sizeof lock_steps / sizeof lock_steps[0]; i++) {
+	for (size_t i = is_new ? 0 : 1; i < sizeof lock_steps / sizeof lock_steps[0]; i++) {
 		int code = sqlite3_exec(db->sqlite, lock_steps[i], NULL, NULL, NULL);
 
 		if (code != SQLITE_OK)
@@ -91,11 +93,19 @@ static int lock(struct db *db, struct error *error)
 	return 0;
 }
 
+static bool file_empty(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) < 0 || status.st_size == 0;
+}
+
 int db_open(const char *path, bool create, struct db **ret_db, struct error *error)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
 		(create ? SQLITE_OPEN_CREATE : 0);
 	struct db *db = mem_zalloc(1, sizeof *db);
+	bool is_new = file_empty(path);
 	mode_t mask;
 	int code;
 
@@ -103,7 +113,7 @@ int db_open(const char *path, bool create, struct db **ret_db, struct error *err
 	mask = umask(S_IRWXG | S_IRWXO);
 	code = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
 	umask(mask);
-	if ((code != SQLITE_OK && open_failed(db, code, error) < 0) || lock(db, error) < 0) {
+	if ((code != SQLITE_OK && open_failed(db, code, error) < 0) || lock(db, is_new, error) < 0) {
 		db_close(db);
 		return -1;
 	}

@@ -15,7 +15,8 @@ struct db_statement;
 struct db_backup;
 
 /* Opens a file, or makes it where `create` says so, and locks it for this process alone as long as
- * it is open. Fails, and touches nothing, where another process has it. */
+ * it is open. Of a file that is new free pages can be given back. Fails, and touches nothing, where another
+ * process has it. */
 int db_open(const char *path, bool create, struct db **ret_db, struct error *error);
 void db_close(struct db *db);
 
