@@ -235,7 +235,7 @@ static const struct setting settings[] = {
 		PLACE(keep_events), 1, 100000000},
 	{"keep-graphs", 0, "N", "ended task graphs kept for a group (100)", set_u32,
 		PLACE(core.keep_graphs), 1, 1000000},
-	{"keep-tasks", 0, "N", "and their tasks in all (100000)", set_u64, PLACE(core.keep_tasks), 0,
+	{"keep-tasks", 0, "N", "and their tasks in memory (100000)", set_u64, PLACE(core.keep_tasks), 0,
 		UINT32_MAX},
 	{"keep-specs", 0, "N", "revisions of the spec kept for a group (100)", set_u32,
 		PLACE(core.keep_specs), 1, 1000000},

@@ -254,7 +254,9 @@ static void on_status(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	/* The state may be read only while it is what is stored. */
-	if (engine_clean(imd->engine))
+	if (engine_lost(imd->engine) != NULL)
+		notify_status("Cannot store changes; cannot read the state");
+	else if (engine_clean(imd->engine))
 		status_tell(imd);
 	else
 		status_soon(imd);
