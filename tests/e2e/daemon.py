@@ -281,8 +281,8 @@ def systemd_socket_activate_starts_it():
     if not shutil.which("systemd-socket-activate"):
         raise Skip("systemd-socket-activate is not installed")
     path = new_path("activated")
-    process = spawn(["systemd-socket-activate", "-l", path, IMD, f"--socket={path}", "--mock-delay=0"],
-                    stderr=-1, env=environment())
+    process = spawn(["systemd-socket-activate", "-l", path, IMD, f"--socket={path}", "--mock-delay=0",
+                     f"--state={new_path('state')}"], stderr=-1, env=environment())
     await_that(lambda: os.path.exists(path), "it listens")
     client = None
     while client is None:
