@@ -22,6 +22,12 @@ void change_graph(struct core *core, struct graph *graph)
 	change_add(core, (struct change){.kind = CHANGE_GRAPH, .a = graph->index});
 }
 
+void change_graph_new(struct core *core, struct graph *graph)
+{
+	graph->changed = true;
+	change_add(core, (struct change){.kind = CHANGE_GRAPH_NEW, .a = graph->index});
+}
+
 void change_task(struct core *core, struct graph *graph, uint32_t task)
 {
 	if (graph->tasks[task].changed)
@@ -51,19 +57,19 @@ static void change_taken(struct core *core, const struct change *change)
 	case CHANGE_NODE:
 		node_at(&core->nodes, change->a)->changed = false;
 		break;
+	case CHANGE_GRAPH_NEW:
 	case CHANGE_GRAPH:
 	case CHANGE_TASK:
 		graph = core->graphs[change->a];
 		if (!graph)
 			break;
-		if (change->kind == CHANGE_GRAPH)
+		if (change->kind != CHANGE_TASK)
 			graph->changed = false;
 		else if (change->b < graph->task_count)
 			graph->tasks[change->b].changed = false;
 		break;
 	case CHANGE_SPEC:
 	case CHANGE_SPEC_GONE:
-	case CHANGE_GRAPH_NEW:
 	case CHANGE_GRAPH_GONE:
 	case CHANGE_NODE_GONE:
 		break;

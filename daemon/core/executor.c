@@ -45,7 +45,6 @@ static void task_set_state(struct core *core, struct graph *graph, uint32_t task
 	t->state = (uint8_t)state;
 	graph->counts[state]++;
 	change_task(core, graph, task);
-	change_graph(core, graph);
 }
 
 static void task_set_error(struct graph *graph, uint32_t task, const char *error)

@@ -118,8 +118,8 @@ static void graph_remove(struct core *core, struct graph *graph)
 	TAILQ_REMOVE(&group->graphs, graph, entry);
 	id_index_remove(&core->graph_ids, &graph->id);
 	core->graphs[graph->index] = NULL;
-	change_add(core, (struct change){.kind = CHANGE_GRAPH_GONE, .number = graph->serial,
-		.id = graph->id});
+	change_add(core, (struct change){.kind = CHANGE_GRAPH_GONE, .b = graph->task_count,
+		.number = graph->serial, .id = graph->id});
 	graph_free(graph);
 }
 

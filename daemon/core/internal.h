@@ -26,6 +26,7 @@ static inline uint32_t graph_task_number(const struct graph *graph, const struct
  * group are, that group starts no tasks: not knowing is no reason to stop a node. */
 void change_group(struct core *core, struct group *group);
 void change_graph(struct core *core, struct graph *graph);
+void change_graph_new(struct core *core, struct graph *graph);
 void change_task(struct core *core, struct graph *graph, uint32_t task);
 void change_node(struct core *core, uint32_t ref);
 void change_add(struct core *core, struct change change);

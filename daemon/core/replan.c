@@ -122,7 +122,7 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 			release_node(core, &nodes[i]);
 	graph->reason = reason;
 	core_graph_add(core, graph);
-	change_add(core, (struct change){.kind = CHANGE_GRAPH_NEW, .a = graph->index});
+	change_graph_new(core, graph);
 	group->active = graph;
 	core->config.new_id(core->config.new_id_arg, &group->next_graph);
 	change_group(core, group);

@@ -19,9 +19,9 @@ enum change_kind {
 	CHANGE_GROUP,      /* a: group */
 	CHANGE_SPEC,       /* a: group, number: revision; passed over where it is not kept any more */
 	CHANGE_SPEC_GONE,  /* a: group, number: revision */
-	CHANGE_GRAPH_NEW,  /* a: graph: with all its tasks and edges */
-	CHANGE_GRAPH,      /* a: graph: its state and counts */
-	CHANGE_GRAPH_GONE, /* number: its serial, id */
+	CHANGE_GRAPH_NEW,  /* a: graph: as CHANGE_GRAPH, and with all its tasks and edges */
+	CHANGE_GRAPH,      /* a: graph: its state, and its counts once it has ended */
+	CHANGE_GRAPH_GONE, /* b: how many tasks it had, number: its serial, id */
 	CHANGE_TASK,       /* a: graph, b: task */
 	CHANGE_NODE,       /* a: node */
 	CHANGE_NODE_GONE,  /* a: the place that it had, id */

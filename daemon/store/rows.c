@@ -235,7 +235,7 @@ static void take_graph_change(struct rows *rows, const struct core *core,
 		return;
 	}
 	take_graph(rows, core, graph);
-	if (change->kind == CHANGE_GRAPH_NEW)
+	if (change->kind == CHANGE_GRAPH_NEW && graph->task_count > 0)
 		take_plan(rows, graph);
 }
 
@@ -262,7 +262,8 @@ void rows_take(struct rows *rows, struct node_serials *serials, const struct cor
 			break;
 		case CHANGE_GRAPH_GONE:
 			rows->removes = true;
-			rows_add(rows, ROW_GRAPH_GONE)->serial = change->number;
+			rows_add(rows, ROW_GRAPH_GONE)->graph_gone = (struct row_graph_gone){
+				.serial = change->number, .tasks = change->b};
 			break;
 		case CHANGE_NODE:
 			take_node(rows, serials, core, change->a);

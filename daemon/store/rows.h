@@ -18,7 +18,7 @@ enum row_kind {
 	ROW_SPEC_GONE,  /* of spec: group and revision */
 	ROW_GRAPH,
 	ROW_PLAN,
-	ROW_GRAPH_GONE, /* serial */
+	ROW_GRAPH_GONE,
 	ROW_TASK,
 	ROW_NODE,
 	ROW_NODE_GONE,  /* serial */
@@ -54,6 +54,11 @@ struct row_plan {
 	struct row_text tasks;
 };
 
+struct row_graph_gone {
+	uint64_t serial;
+	uint32_t tasks;
+};
+
 struct row_task {
 	uint64_t graph;
 	uint32_t id;
@@ -75,6 +80,7 @@ struct row {
 		struct row_spec spec;
 		struct row_graph graph;
 		struct row_plan plan;
+		struct row_graph_gone graph_gone;
 		struct row_task task;
 		struct row_node node;
 		uint64_t serial;

@@ -3,7 +3,7 @@
  *
  * A task has a row once it has begun. Before that it waits, or was cancelled with all that waited, at
  * graphs.dropped. What tasks there are, and what waits for what, never changes: that is the
- * plan, a blob a graph (plan.h). */
+ * plan, a blob for a graph that has tasks (plan.h). */
 #include "schema.h"
 
 #include <inttypes.h>
@@ -65,7 +65,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"  cancelled INTEGER"
 	") STRICT;"
 	"CREATE TABLE plans ("
-	"  graph INTEGER PRIMARY KEY,"        /* graphs.serial */
+	"  graph INTEGER PRIMARY KEY,"        /* graphs.serial, of one that has tasks */
 	"  tasks BLOB NOT NULL"
 	") STRICT;"
 	"CREATE TABLE tasks ("

@@ -252,11 +252,16 @@ static int delete_by(struct tables *tables, enum table_statement which, uint64_t
 static int write_graph_gone(struct tables *tables, const struct rows *rows, const struct row *row,
 	struct error *error)
 {
+	uint64_t serial = row->graph_gone.serial;
+
 	(void)rows;
-	if (delete_by(tables, TABLE_GRAPH_GONE, row->serial, error) < 0 ||
-		delete_by(tables, TABLE_PLAN_GONE, row->serial, error) < 0)
+	if (delete_by(tables, TABLE_GRAPH_GONE, serial, error) < 0)
 		return -1;
-	return delete_by(tables, TABLE_TASKS_GONE, row->serial, error);
+	if (row->graph_gone.tasks == 0)
+		return 0;
+	if (delete_by(tables, TABLE_PLAN_GONE, serial, error) < 0)
+		return -1;
+	return delete_by(tables, TABLE_TASKS_GONE, serial, error);
 }
 
 static int write_node_gone(struct tables *tables, const struct rows *rows, const struct row *row,
