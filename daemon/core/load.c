@@ -314,6 +314,9 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 		}
 		if (group->active)
 			return contradiction(error, "two graphs run", group->name);
+		if (graph->state == GRAPH_RUNNING && graph->dropped_us != 0)
+			return contradiction(error, "a graph runs whose tasks were cancelled",
+				group->name);
 		group->active = graph;
 	}
 	TAILQ_FOREACH(graph, &group->graphs, entry)
