@@ -458,6 +458,38 @@ def test_real_restart():
     shutil.rmtree(directory)
 
 
+def test_real_restart_with_state():
+    """imd is killed in the middle of an upgrade, and comes back with its state: each task is told once,
+    and the upgrade succeeds."""
+    directory = tempfile.mkdtemp(prefix="imctl-test.")
+    path = os.path.join(directory, "sock")
+    options = ("--mock-delay=5ms-20ms", "--state=" + os.path.join(directory, "state.db"))
+    imctl = Client(path)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for task in range(6):
+            version = str(10 * int(number) + task)
+            with Daemon(*options, path=path) as daemon:
+                results.equal("an update before", imctl.run("-q", "update", "3", "1").returncode, 0)
+                update = imctl.start("update", "3", version)
+                before = read_until(update, f"task {task} started")
+                daemon.stop(number)
+            with Daemon(*options, path=path):
+                case = f"after {number.name} in task {task}"
+                out, err, status = finish(update)
+                shown = before + out
+                results.equal(f"{case}: the exit status", status, 0)
+                results.case(f"{case}: messages", err.count("\n") <= 2 and
+                             err.startswith("imctl: imd went away; connected again, "), err)
+                for kind in ("started", "succeeded"):
+                    told = [int(n) for n in re.findall(rf"^\S+ \S+ task (\d+) {kind}:", shown, re.M)]
+                    results.equal(f"{case}: tasks {kind}", sorted(told), list(range(6)))
+                results.case(f"{case}: the end", re.search(r"graph \S+ succeeded$", shown.strip()), shown)
+                nodes = json.loads(imctl.run("--json", "nodes", "ls").stdout)
+                results.equal(f"{case}: the nodes", [str(node["version"]) for node in nodes],
+                              [version] * 3)
+    shutil.rmtree(directory)
+
+
 def main():
     need(IMCTL, IMD)
     for name, test in list(globals().items()):
