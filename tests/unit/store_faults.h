@@ -1,5 +1,6 @@
 /* Faults under SQLite: a layer over its files, and one over its memory, in which the operation of a kind
- * with a given number fails, or all from that one on. */
+ * with a given number fails, or all from that one on. Or none fails, and the test looks at the files at
+ * that moment. */
 #ifndef IMD_TESTS_STORE_FAULTS_H
 #define IMD_TESTS_STORE_FAULTS_H
 
@@ -18,7 +19,7 @@ enum fault_kind {
 	FAULT_TRUNCATE,
 	FAULT_DELETE,
 	FAULT_MEMORY,
-	FAULT_KIND_COUNT,
+	FAULT_LOOK,     /* none: fault_look is called before a file is changed */
 };
 
 static struct fault {
@@ -28,6 +29,7 @@ static struct fault {
 	bool lasts;     /* and all behind it */
 	uint64_t count; /* operations so far */
 } fault;
+static void (*fault_look)(void);
 
 /* What SQLite has for its own. */
 static sqlite3_vfs *files_below;
@@ -50,6 +52,14 @@ static inline bool fault_comes(enum fault_kind kind)
 		return false;
 	fault.count++;
 	return fault.count == fault.at || (fault.lasts && fault.count > fault.at);
+}
+
+/* Whether this operation, which changes a file, fails. */
+static inline bool fault_comes_to_change(enum fault_kind kind)
+{
+	if (fault_comes(FAULT_LOOK))
+		fault_look();
+	return fault_comes(kind);
 }
 
 /* ---- files --------------------------------------------------------------------------------- */
@@ -79,7 +89,7 @@ static int fault_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
 
 static int fault_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
-	if (!fault_comes(FAULT_WRITE))
+	if (!fault_comes_to_change(FAULT_WRITE))
 		return file_below(file)->pMethods->xWrite(file_below(file), data, len, at);
 	if (!fault.lasts)
 		return SQLITE_IOERR_WRITE;
@@ -89,7 +99,7 @@ static int fault_write(sqlite3_file *file, const void *data, int len, sqlite3_in
 
 static int fault_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-	if (fault_comes(FAULT_TRUNCATE))
+	if (fault_comes_to_change(FAULT_TRUNCATE))
 		return SQLITE_IOERR_TRUNCATE;
 	return file_below(file)->pMethods->xTruncate(file_below(file), size);
 }
@@ -99,7 +109,7 @@ static int fault_sync(sqlite3_file *file, int flags)
 {
 	(void)file;
 	(void)flags;
-	return fault_comes(FAULT_SYNC) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+	return fault_comes_to_change(FAULT_SYNC) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
 static int fault_size(sqlite3_file *file, sqlite3_int64 *size)
@@ -172,7 +182,7 @@ static int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 static int fault_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
 	(void)vfs;
-	if (fault_comes(FAULT_DELETE))
+	if (fault_comes_to_change(FAULT_DELETE))
 		return SQLITE_IOERR_DELETE;
 	return files_below->xDelete(files_below, name, sync);
 }
