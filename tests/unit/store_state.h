@@ -112,6 +112,14 @@ static inline void state_tasks(FILE *out, const struct graph *graph)
 		fprintf(out, "    %u tasks: %016" PRIx64 "\n", graph->task_count, hash);
 }
 
+static inline void state_counts(FILE *out, const struct graph *graph)
+{
+	if (graph_ended(graph))
+		fprintf(out, "    %u succeeded, %u failed, %u cancelled\n",
+			graph->counts[TASK_SUCCEEDED], graph->counts[TASK_FAILED],
+			graph->counts[TASK_CANCELLED]);
+}
+
 static inline void state_graph(FILE *out, const struct graph *graph)
 {
 	fprintf(out, "  graph %" PRIu64 " %s: revision %" PRIu64 ", %s, %s, %u tasks, %u edges, floor"
@@ -122,6 +130,7 @@ static inline void state_graph(FILE *out, const struct graph *graph)
 		graph->min_available, graph->max_live, graph->created_us, graph->started_us,
 		graph->dropped_us, graph->finished_us, state_id(&graph->successor),
 		(int)graph->failed_task, state_or_none(graph->error));
+	state_counts(out, graph);
 	state_tasks(out, graph);
 }
 
@@ -215,6 +224,19 @@ static inline char *state_text(const struct core *core)
 	ck_assert_ptr_nonnull(out);
 	for (uint32_t i = 0; i < core->group_count; i++)
 		state_group(out, core, core->groups[i]);
+	ck_assert_int_eq(fclose(out), 0);
+	return text;
+}
+
+/* The same of one graph. */
+static inline char *state_graph_text(const struct graph *graph)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	ck_assert_ptr_nonnull(out);
+	state_graph(out, graph);
 	ck_assert_int_eq(fclose(out), 0);
 	return text;
 }

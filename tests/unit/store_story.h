@@ -25,7 +25,8 @@ static struct keep {
 	uint64_t ids;            /* given out */
 	uint64_t seq;            /* of the last commit */
 	unsigned begun, done;    /* commits */
-	bool failed;             /* the last one that is done */
+	unsigned fetched;        /* graphs that were read back, or could not be */
+	bool failed;             /* the last commit or fetch that is done */
 	struct error error;      /* why */
 } keep;
 
@@ -235,6 +236,46 @@ static inline void must_commit(void)
 	if (keep.failed)
 		ck_abort_msg("seed %" PRIu64 ": %s", unit_seed, keep.error.text);
 	must(keep.done == keep.begun);
+}
+
+static inline void keep_fetched(void *arg, struct graph *graph, const struct error *error)
+{
+	const struct graph *kept = arg;
+	char *is, *expected;
+
+	keep.fetched++;
+	keep.failed = error != NULL;
+	if (error)
+		keep.error = *error;
+	must((graph == NULL) == (error != NULL));
+	if (!graph)
+		return;
+	is = state_graph_text(graph);
+	expected = state_graph_text(kept);
+	state_expect(is, expected, "a graph that is read back");
+	free(is);
+	free(expected);
+	graph_free(graph);
+}
+
+/* Reads every graph back that has ended, from within the calls. Returns whether that succeeded. */
+static inline bool keep_fetch_all(void)
+{
+	const struct graph *graph;
+
+	for (uint32_t i = 0; i < keep.core.group_count; i++)
+		TAILQ_FOREACH(graph, &keep.core.groups[i]->graphs, entry) {
+			unsigned fetched = keep.fetched;
+
+			if (!graph_ended(graph))
+				continue;
+			keep.store->ops->fetch(keep.store, graph->serial, keep_fetched,
+				(void *)(uintptr_t)graph);
+			must(keep.fetched == fetched + 1);
+			if (keep.failed)
+				return false;
+		}
+	return true;
 }
 
 /* ---- files --------------------------------------------------------------------------------- */

@@ -110,6 +110,21 @@ START_TEST(a_copy)
 }
 END_TEST
 
+/* A graph that is not kept, and one that has not ended. */
+START_TEST(graphs_that_are_not_read_back)
+{
+	begin(&kinds[1]);
+	keep_update("default", 2, 1, NULL);
+	must_commit();
+	for (uint64_t serial = 0; serial < 3; serial++) {
+		keep.store->ops->fetch(keep.store, serial, keep_fetched, NULL);
+		ck_assert_uint_eq(keep.fetched, serial + 1);
+		ck_assert(keep.failed && keep.error.code == ERR_GONE);
+	}
+	end();
+}
+END_TEST
+
 /* ---- stores that keep: random stories ------------------------------------------------------ */
 
 /* A copy is loaded as the state itself would be. */
@@ -171,6 +186,7 @@ static void random_story(const struct kind *kind, uint64_t seed)
 		for (uint32_t events = 1 + random_below(gather); events > 0; events--)
 			random_event();
 		must_commit();
+		must(keep_fetch_all());
 		if (commits % look == 0 && random_below(3))
 			reopen(kind, "opened again");
 		else if (commits % look == 0)
@@ -270,6 +286,7 @@ int main(void)
 	tcase_add_loop_test(tests, each_commit_is_done_once, 0, KINDS);
 	tcase_add_loop_test(tests, a_copy, 0, KINDS);
 	tcase_add_loop_test(tests, random_stories, 0, KINDS);
+	tcase_add_test(tests, graphs_that_are_not_read_back);
 	tcase_add_test(tests, files_that_are_refused);
 	tcase_add_test(tests, only_its_owner_may_read_it);
 	suite_add_tcase(suite, tests);

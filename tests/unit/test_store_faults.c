@@ -15,7 +15,7 @@ static char base_path[PATH_MAX], crash_path[PATH_MAX];
 static char *last;          /* what is committed, as text */
 static uint64_t last_seq;
 static char *next;          /* what the commit under way is to make of it; NULL: there is none */
-static unsigned failed_commits, failed_loads, failed_opens, failed_copies;
+static unsigned failed_commits, failed_loads, failed_opens, failed_copies, failed_fetches;
 
 /* ---- files --------------------------------------------------------------------------------- */
 
@@ -273,6 +273,15 @@ static void copy(void)
 	remove_file(copy_path);
 }
 
+static void fetch(void)
+{
+	if (keep_fetch_all())
+		return;
+	failed_fetches++;
+	must(fault_reached());
+	check_error(&keep.error);
+}
+
 /* Opens the file, in spite of a fault that comes once. */
 static bool open_state(void)
 {
@@ -301,6 +310,8 @@ static void tell_story(void)
 			return;
 		if (part == COPY_AT)
 			copy();
+		if (part == COPY_AT + 1)
+			fetch();
 	}
 }
 
@@ -440,8 +451,8 @@ START_TEST(faults)
 	for (unsigned way = 0; way < 4; way++)
 		try_all((enum fault_kind)_i, way & 1, way & 2);
 	free_beginnings();
-	printf("  of commits failed %u, of loads %u, of opens %u, of copies %u\n", failed_commits,
-		failed_loads, failed_opens, failed_copies);
+	printf("  of commits failed %u, of loads %u, of opens %u, of copies %u, of graphs"
+		" %u\n", failed_commits, failed_loads, failed_opens, failed_copies, failed_fetches);
 }
 END_TEST
 

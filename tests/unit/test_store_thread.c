@@ -63,6 +63,14 @@ static void work_long(void *arg)
 	usleep(5000);
 }
 
+static void must_not_be_fetched(void *arg, struct graph *graph, const struct error *error)
+{
+	(void)arg;
+	(void)graph;
+	(void)error;
+	ck_abort_msg("a graph is read behind free");
+}
+
 static void must_not_be_done(void *arg)
 {
 	(void)arg;
@@ -90,6 +98,7 @@ START_TEST(free_while_a_commit_is_under_way)
 		if (i % 2 == 0) /* so the commit has to wait */
 			runner->ops->run(runner, &long_job);
 		keep_commit();
+		keep.store->ops->fetch(keep.store, 1, must_not_be_fetched, NULL);
 		if (i % 2 != 0)
 			usleep(random_below(2000));
 		store_close(keep.store);
