@@ -416,7 +416,7 @@ static int64_t file_size(const char *name)
 
 /* ---- the tests ----------------------------------------------------------------------------- */
 
-enum { STORIES = 100 };
+enum { STORIES = 70 };
 
 /* Every operation in its turn; where there are many, some with equal distances, others each time, unless
  * IMD_TEST_FAULTS asks for all. Prints how many there were, and how many of them failed. */
