@@ -10,7 +10,7 @@ enum {
 	US = 1000000,
 };
 
-/* The last second that was formatted. */
+/* The last second that was formatted or read: times that follow each other tend to share it. */
 struct stamp_cache {
 	bool valid;
 	int64_t second;
@@ -117,21 +117,38 @@ static unsigned month_days(unsigned year, unsigned month)
 	return month == 2 && leap ? 29 : days[month - 1];
 }
 
-int stamp_parse(const char *text, size_t len, int64_t *ret_us)
+static int second_parse(const char *text, int64_t *ret_second)
 {
-	unsigned year, month, mday, hour, minute, second, us;
+	unsigned year, month, mday, hour, minute, second;
 
-	if (len != STAMP_TEXT_LEN || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
-		text[13] != ':' || text[16] != ':' || text[19] != '.' || text[26] != 'Z')
+	if (text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':')
 		return -1;
 	if (!get_digits(text, 4, 0, 9999, &year) || !get_digits(text + 5, 2, 1, 12, &month) ||
 		!get_digits(text + 8, 2, 1, month_days(year, month), &mday) ||
 		!get_digits(text + 11, 2, 0, 23, &hour) ||
 		!get_digits(text + 14, 2, 0, 59, &minute) ||
-		!get_digits(text + 17, 2, 0, 59, &second) ||
-		!get_digits(text + 20, 6, 0, 999999, &us))
+		!get_digits(text + 17, 2, 0, 59, &second))
 		return -1;
-	*ret_us = (day_of_date(year, month, mday) * DAY_SECONDS + hour * 3600 + minute * 60 + second) *
-			US + us;
+	*ret_second = day_of_date(year, month, mday) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+	return 0;
+}
+
+int stamp_parse(const char *text, size_t len, int64_t *ret_us)
+{
+	unsigned us;
+
+	if (len != STAMP_TEXT_LEN || text[SECONDS_LEN] != '.' || text[STAMP_TEXT_LEN - 1] != 'Z' ||
+		!get_digits(text + SECONDS_LEN + 1, 6, 0, 999999, &us))
+		return -1;
+	if (!cache.valid || memcmp(text, cache.text, SECONDS_LEN) != 0) {
+		int64_t second;
+
+		if (second_parse(text, &second) < 0)
+			return -1;
+		memcpy(cache.text, text, SECONDS_LEN);
+		cache.second = second;
+		cache.valid = true;
+	}
+	*ret_us = cache.second * US + us;
 	return 0;
 }
