@@ -73,10 +73,16 @@ static void host_now(void *arg, struct now *ret_now)
 	ret_now->wall_us = clock_us(CLOCK_REALTIME);
 }
 
+/* libuuid's own source asks the kernel several times for each; it is for where the kernel has none. */
 static void id_random(void *arg, struct id *ret_id)
 {
 	(void)arg;
-	uuid_generate_random(ret_id->bytes);
+	if (getrandom(ret_id->bytes, sizeof ret_id->bytes, 0) != sizeof ret_id->bytes) {
+		uuid_generate_random(ret_id->bytes);
+		return;
+	}
+	ret_id->bytes[6] = (uint8_t)((ret_id->bytes[6] & 0x0f) | 0x40); /* version 4, */
+	ret_id->bytes[8] = (uint8_t)((ret_id->bytes[8] & 0x3f) | 0x80); /* of RFC 9562 */
 }
 
 static uint64_t seed_random(void)
