@@ -118,7 +118,7 @@ static int check_group(const struct core *core, const struct group *group, struc
 {
 	struct tally tally = {0};
 	const struct graph *graph;
-	uint32_t graphs = 0;
+	uint32_t graphs = 0, ended = 0;
 
 	for (uint32_t i = 0; i < group->slots_used; i++)
 		if (group->slots[i].node != NODE_NONE &&
@@ -130,10 +130,11 @@ static int check_group(const struct core *core, const struct group *group, struc
 		CHECK(tally.states[state] == group->states[state]);
 	TAILQ_FOREACH(graph, &group->graphs, entry) {
 		graphs++;
+		ended += graph_ended(graph);
 		if (check_graph(core, group, graph, error) < 0)
 			return -1;
 	}
-	CHECK(graphs == group->graph_count);
+	CHECK(graphs == group->graph_count && ended == group->ended_graphs);
 	CHECK(group->specs.count == 0 ? group->spec.revision == 0
 				      : group->spec.revision ==
 				group->specs.first + group->specs.count - 1);

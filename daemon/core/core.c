@@ -57,6 +57,7 @@ void core_fini(struct core *core)
 	free(core->groups);
 	free(core->by_name);
 	free(core->graphs);
+	free(core->graph_free);
 	free(core->runnable);
 	id_index_fini(&core->graph_ids);
 	id_index_fini(&core->node_ids);

@@ -47,6 +47,8 @@ struct core {
 	struct group **by_name;    /* the same, sorted by name */
 	struct graph **graphs;     /* by index; NULL where free */
 	uint32_t graph_capacity;
+	uint32_t *graph_free;      /* the free places, the next one to be taken last */
+	uint32_t graph_free_count;
 	uint64_t next_serial;
 	struct id next_graph;      /* the id of the first graph of the next new group */
 	struct id_index graph_ids;

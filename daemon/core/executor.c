@@ -383,6 +383,7 @@ static void graph_end(struct core *core, struct graph *graph, enum event_type ty
 	struct group *group = graph_group(core, graph);
 
 	graph->finished_us = core->now.wall_us;
+	group->ended_graphs++;
 	group->ended_tasks += graph->task_count;
 	if (group->active == graph)
 		group->active = NULL;

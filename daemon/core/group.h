@@ -47,6 +47,7 @@ struct group {
 	struct ended_ring ended;
 	struct graph_list graphs; /* oldest first */
 	uint32_t graph_count;
+	uint32_t ended_graphs; /* of them */
 	uint64_t ended_tasks;  /* tasks of ended graphs that are in memory */
 	struct graph *active;  /* the graph that runs, NULL: none */
 	struct id next_graph;  /* the id that the next graph will have, so that PLAN can tell it */

@@ -79,18 +79,23 @@ void core_group_runnable(struct core *core, struct group *group)
 		group->index;
 }
 
+/* A free place among the graphs: the one that was left last. */
 static uint32_t graph_place(struct core *core)
 {
 	uint32_t capacity = core->graph_capacity;
 
-	for (uint32_t i = 0; i < capacity; i++)
-		if (!core->graphs[i])
-			return i;
-	core->graph_capacity = capacity ? capacity * 2 : 16;
-	core->graphs = mem_realloc(core->graphs, core->graph_capacity, sizeof(struct graph *));
-	for (uint32_t i = capacity; i < core->graph_capacity; i++)
-		core->graphs[i] = NULL;
-	return capacity;
+	if (core->graph_free_count == 0) {
+		core->graph_capacity = capacity ? capacity * 2 : 16;
+		core->graphs = mem_realloc(core->graphs, core->graph_capacity,
+			sizeof(struct graph *));
+		core->graph_free = mem_realloc(core->graph_free, core->graph_capacity,
+			sizeof *core->graph_free);
+		for (uint32_t i = core->graph_capacity; i-- > capacity;) {
+			core->graphs[i] = NULL;
+			core->graph_free[core->graph_free_count++] = i;
+		}
+	}
+	return core->graph_free[--core->graph_free_count];
 }
 
 void core_graph_add(struct core *core, struct graph *graph)
@@ -115,34 +120,32 @@ static void graph_remove(struct core *core, struct graph *graph)
 	if (graph_loaded(graph))
 		group->ended_tasks -= graph->task_count;
 	group->graph_count--;
+	group->ended_graphs--;
 	TAILQ_REMOVE(&group->graphs, graph, entry);
 	id_index_remove(&core->graph_ids, &graph->id);
 	core->graphs[graph->index] = NULL;
+	core->graph_free[core->graph_free_count++] = graph->index;
 	change_add(core, (struct change){.kind = CHANGE_GRAPH_GONE, .b = graph->task_count,
 		.number = graph->serial, .id = graph->id});
 	graph_free(graph);
 }
 
 /* The latest ended graph of a group, which always stays; NULL where there is none. */
-static struct graph *latest_ended(struct group *group, uint32_t *ret_ended)
+static struct graph *latest_ended(struct group *group)
 {
-	struct graph *graph, *latest = NULL;
+	struct graph *graph;
 
-	*ret_ended = 0;
-	TAILQ_FOREACH(graph, &group->graphs, entry)
-		if (graph_ended(graph)) {
-			latest = graph;
-			++*ret_ended;
-		}
-	return latest;
+	TAILQ_FOREACH_REVERSE(graph, &group->graphs, graph_list, entry)
+		if (graph_ended(graph))
+			break;
+	return graph;
 }
 
 /* Drops the tasks of the oldest ended graphs beyond the limit from memory. What is changed has yet to be
  * stored. */
 static void group_unload(struct core *core, struct group *group)
 {
-	uint32_t ended;
-	const struct graph *latest = latest_ended(group, &ended);
+	const struct graph *latest = latest_ended(group);
 	struct graph *graph;
 
 	TAILQ_FOREACH(graph, &group->graphs, entry) {
@@ -172,8 +175,7 @@ void core_graphs_unload(struct core *core)
 /* Removes the oldest ended graphs beyond the limits; the latest one always stays. */
 void core_graph_prune(struct core *core, struct group *group)
 {
-	uint32_t ended;
-	const struct graph *latest = latest_ended(group, &ended);
+	const struct graph *latest = latest_ended(group);
 	struct graph *graph, *next;
 	bool stored = core->config.tasks_stored;
 
@@ -181,13 +183,12 @@ void core_graph_prune(struct core *core, struct group *group)
 		core->unload_due = true;
 	for (graph = TAILQ_FIRST(&group->graphs); graph; graph = next) {
 		next = TAILQ_NEXT(graph, entry);
-		if (ended <= core->config.keep_graphs &&
+		if (group->ended_graphs <= core->config.keep_graphs &&
 			(stored || group->ended_tasks <= core->config.keep_tasks))
 			break;
 		if (!graph_ended(graph) || graph == latest)
 			continue;
 		graph_remove(core, graph);
-		ended--;
 	}
 }
 

@@ -298,6 +298,7 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 	struct graph *graph;
 
 	TAILQ_FOREACH(graph, &group->graphs, entry) {
+		group->ended_graphs += graph_ended(graph);
 		if (!graph_loaded(graph))
 			continue;
 		if (load_tasks(core, graph, error) < 0)
