@@ -73,14 +73,21 @@ static void host_now(void *arg, struct now *ret_now)
 	ret_now->wall_us = clock_us(CLOCK_REALTIME);
 }
 
-/* libuuid's own source asks the kernel several times for each; it is for where the kernel has none. */
+/* libuuid's own source asks the kernel several times for each; it is for where the kernel has none. Here
+ * the kernel is asked for some at a time. */
 static void id_random(void *arg, struct id *ret_id)
 {
+	static struct id pool[16];
+	static size_t left;
+
 	(void)arg;
-	if (getrandom(ret_id->bytes, sizeof ret_id->bytes, 0) != sizeof ret_id->bytes) {
+	if (left == 0 && getrandom(pool, sizeof pool, 0) == sizeof pool)
+		left = sizeof pool / sizeof pool[0];
+	if (left == 0) {
 		uuid_generate_random(ret_id->bytes);
 		return;
 	}
+	*ret_id = pool[--left];
 	ret_id->bytes[6] = (uint8_t)((ret_id->bytes[6] & 0x0f) | 0x40); /* version 4, */
 	ret_id->bytes[8] = (uint8_t)((ret_id->bytes[8] & 0x3f) | 0x80); /* of RFC 9562 */
 }

@@ -47,6 +47,7 @@ void rows_clear(struct rows *rows)
 	rows->count = 0;
 	rows->texts.len = 0;
 	rows->removes = false;
+	rows->spec_gone = 0;
 }
 
 static struct row *rows_add(struct rows *rows, enum row_kind kind)
@@ -135,9 +136,18 @@ static void take_spec(struct rows *rows, const struct group *group, uint64_t rev
 		.note = note};
 }
 
+/* Revisions go in their order, and one that came and went within the commit is passed over: so one row
+ * does for a run of them. */
 static void take_spec_gone(struct rows *rows, const struct group *group, uint64_t revision)
 {
+	struct row *last = rows->spec_gone > 0 ? &rows->list[rows->spec_gone - 1] : NULL;
+
+	if (last && last->spec.group == group->name) {
+		last->spec.spec.revision = revision;
+		return;
+	}
 	rows->removes = true;
+	rows->spec_gone = rows->count + 1;
 	rows_add(rows, ROW_SPEC_GONE)->spec = (struct row_spec){.group = group->name,
 		.spec.revision = revision};
 }

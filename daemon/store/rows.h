@@ -15,7 +15,7 @@ struct row_text {
 enum row_kind {
 	ROW_GROUP,
 	ROW_SPEC,
-	ROW_SPEC_GONE,  /* of spec: group and revision */
+	ROW_SPEC_GONE,  /* of spec: group and revision; that one and all before it */
 	ROW_GRAPH,
 	ROW_PLAN,
 	ROW_GRAPH_GONE,
@@ -93,6 +93,7 @@ struct rows {
 	struct buf texts;
 	uint64_t event_seq;
 	bool removes; /* there is something _GONE among them */
+	size_t spec_gone; /* 1 + the place of the last ROW_SPEC_GONE, 0: there is none */
 };
 
 /* The numbers that the file gives to nodes: by the node's ref, 0 where it has none. */

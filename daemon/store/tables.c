@@ -20,7 +20,7 @@ static const char *const texts[TABLE_STATEMENT_COUNT] = {
 	[TABLE_SPEC] = "REPLACE INTO specs (group_name, revision, size, version, max_surge,"
 		" max_unavailable, max_parallel, min_ready_ms, created, uid, user, reason, note)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-	[TABLE_SPEC_GONE] = "DELETE FROM specs WHERE group_name = ?1 AND revision = ?2",
+	[TABLE_SPEC_GONE] = "DELETE FROM specs WHERE group_name = ?1 AND revision <= ?2",
 	[TABLE_GRAPH] = "REPLACE INTO graphs (serial, id, group_name, revision, state, reason, tasks,"
 		" min_available, max_live, created, started, dropped, finished, successor, failed_task,"
 		" error, succeeded, failed, cancelled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
