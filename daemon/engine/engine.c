@@ -1,11 +1,12 @@
 /* A turn: take in what the driver told, let time pass, plan and start what is due, commit; when that
  * is durable answer, publish, act. It is repeated while there is more to do and time left.
  *
- * Two batches: one fills with what the core does now, one is with the store. While one is with
+ * Batches: one fills with what the core does now, one is with the store. While one is with
  * the store the other goes on filling, unless somebody waits to read: then nothing new is taken in until
- * all is durable and the readers have had their turn.
+ * all is durable and the readers have had their turn. One that has become durable is answered, published
+ * and acted upon when the next one is with the store, so that the store is not kept waiting for that.
  *
- * When a commit fails, nothing of either batch ever happened: their requests get the error, their events
+ * When a commit fails, nothing of it or of what was filled since ever happened: their requests get the error, their events
  * are retracted, and the core is loaded from the store again. What the driver has done meanwhile is found
  * out by inspecting, as after a restart. Nothing more is taken from the driver until the next try,
  * a second later or with the next request.
@@ -25,6 +26,7 @@
 
 enum {
 	TURN_MAX_MS = 5,        /* how long a turn may keep the loop */
+	BATCHES = 3,            /* one that fills, and two more with the store or durable */
 	BATCH_CHANGES = 8192,   /* that make a batch full while another one is with the store */
 	RUN_BUDGET = 1024,      /* tasks that start between two commits */
 	REPORT_BUDGET = 1024,   /* reports taken in between two commits */
@@ -44,9 +46,11 @@ struct engine {
 	struct driver *driver;
 	struct engine_host host;
 	struct core core;
-	struct batch batches[2];
+	struct batch batches[BATCHES];
 	struct batch *filling;
 	struct batch *flying;      /* with the store; NULL: none */
+	struct batch *durable[BATCHES - 1]; /* to be answered, the oldest first */
+	unsigned durable_count;
 	struct engine_requests queued;  /* submitted while readers waited */
 	struct engine_requests readers;
 	struct errands errands;
@@ -106,7 +110,7 @@ static bool filling_full(const struct engine *engine)
 
 bool engine_clean(const struct engine *engine)
 {
-	return !engine->lost && !engine->flying && filling_clean(engine);
+	return !engine->lost && !engine->flying && engine->durable_count == 0 && filling_clean(engine);
 }
 
 const struct error *engine_lost(const struct engine *engine)
@@ -219,12 +223,31 @@ static void act(struct engine *engine, const struct action *action)
 
 static void batch_durable(struct engine *engine, struct batch *batch)
 {
+	assert(engine->durable_count < BATCHES - 1);
 	engine->committed_seq = batch->seq;
+	engine->durable[engine->durable_count++] = batch;
+}
+
+static void batch_answer(struct engine *engine, struct batch *batch)
+{
 	engine->host.publish(engine->host.arg, batch->seq);
 	requests_answer(&batch->requests, NULL);
 	for (size_t i = 0; i < batch->update.action_count; i++)
 		act(engine, &batch->update.actions[i]);
 	update_clear(&batch->update);
+}
+
+/* Who is answered may submit, but nothing is committed meanwhile. */
+static void answer_durable(struct engine *engine)
+{
+	while (engine->durable_count > 0) {
+		struct batch *batch = engine->durable[0];
+
+		batch_answer(engine, batch);
+		engine->durable_count--;
+		for (unsigned i = 0; i < engine->durable_count; i++)
+			engine->durable[i] = engine->durable[i + 1];
+	}
 }
 
 static int load(struct engine *engine, uint64_t *ret_seq, struct error *error)
@@ -275,8 +298,8 @@ static void load_again(struct engine *engine)
 static void roll_back(struct engine *engine, struct batch *flown, const struct error *failed)
 {
 	engine->host.retract(engine->host.arg, engine->committed_seq);
-	update_clear(&engine->batches[0].update);
-	update_clear(&engine->batches[1].update);
+	for (int i = 0; i < BATCHES; i++)
+		update_clear(&engine->batches[i].update);
 	load_again(engine);
 	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
 	requests_move(&engine->filling->requests, &flown->requests);
@@ -290,6 +313,9 @@ static void commit_done(void *arg, const struct error *error)
 
 	engine->flying = NULL;
 	if (error) {
+		engine->reading = true; /* what is submitted now has not failed: it is queued */
+		answer_durable(engine);
+		engine->reading = false;
 		engine->stats.commits_failed++;
 		engine->host.storage(engine->host.arg, error);
 		roll_back(engine, batch, error);
@@ -304,13 +330,27 @@ static void commit_done(void *arg, const struct error *error)
 	engine_wake(engine);
 }
 
+static struct batch *batch_free(struct engine *engine)
+{
+	for (int i = 0; i < BATCHES; i++) {
+		struct batch *batch = &engine->batches[i];
+		bool durable = false;
+
+		for (unsigned k = 0; k < engine->durable_count; k++)
+			durable = durable || engine->durable[k] == batch;
+		if (!durable && batch != engine->filling && batch != engine->flying)
+			return batch;
+	}
+	abort(); /* two are in use at most besides the one that fills, and then none is committed */
+}
+
 static void commit(struct engine *engine)
 {
 	struct batch *batch = engine->filling;
 	const struct update *update = &batch->update;
 
 	batch->seq = engine->host.last_seq(engine->host.arg);
-	engine->filling = &engine->batches[batch == &engine->batches[0]];
+	engine->filling = batch_free(engine);
 	if (update->change_count == 0 && batch->seq == engine->committed_seq) {
 		batch_durable(engine, batch);
 		return;
@@ -385,6 +425,8 @@ static bool can_go_on(const struct engine *engine)
 	bool reading = !TAILQ_EMPTY(&engine->readers);
 	bool paused = engine->resume_ms > engine->now.mono_ms;
 
+	if (engine->durable_count > 0)
+		return true;
 	if (engine->lost)
 		return !paused || reading || !TAILQ_EMPTY(&engine->queued);
 	if (reading && engine_clean(engine))
@@ -419,10 +461,23 @@ static bool find_again(struct engine *engine)
 	return false;
 }
 
+/* What has filled meanwhile goes to the store first. */
+static void go_on_from_durable(struct engine *engine)
+{
+	if (engine->durable_count == 0)
+		return;
+	if (!engine->flying && !filling_idle(engine) && may_commit(engine)) {
+		run(engine);
+		commit(engine);
+	}
+	answer_durable(engine);
+}
+
 static void round_once(struct engine *engine)
 {
 	bool held;
 
+	go_on_from_durable(engine);
 	if (engine->lost && !find_again(engine))
 		return;
 	answer_readers(engine); /* before anything new is taken in: they have waited for this */
@@ -434,6 +489,7 @@ static void round_once(struct engine *engine)
 		run(engine);
 	if (!engine->flying && may_commit(engine))
 		commit(engine);
+	answer_durable(engine);
 	answer_readers(engine);
 }
 
@@ -500,7 +556,7 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	engine->armed_ms = INT64_MAX;
 	driver->reports = (struct driver_reports){report_done, report_health, report_exited,
 		report_inspected, engine};
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < BATCHES; i++) {
 		update_init(&engine->batches[i].update, host->notice, host->arg);
 		TAILQ_INIT(&engine->batches[i].requests);
 	}
@@ -526,8 +582,8 @@ void engine_free(struct engine *engine)
 	engine->store->ops->free(engine->store);
 	errands_fini(&engine->errands);
 	core_fini(&engine->core);
-	update_fini(&engine->batches[0].update);
-	update_fini(&engine->batches[1].update);
+	for (int i = 0; i < BATCHES; i++)
+		update_fini(&engine->batches[i].update);
 	reports_fini(&engine->reports);
 	free(engine);
 }

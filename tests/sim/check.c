@@ -119,8 +119,10 @@ void check_step(struct sim *sim)
 		sim_fail(sim, "%s", error.text);
 	check_bounds(sim, core);
 	check_readers(sim);
-	if (sim->last_compared == UINT64_MAX && !sim->storage.lost)
+	if (sim->loaded && !sim->storage.lost) {
+		sim->loaded = false;
 		check_loaded(sim, core);
+	}
 	if (!engine_clean(sim->engine) ||
 		sim->last_compared == engine_stats(sim->engine)->events + sim->storage.commits)
 		return;

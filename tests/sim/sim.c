@@ -198,6 +198,7 @@ void sim_boot(struct sim *sim)
 	if (seq != sim->storage.rows.event_seq)
 		sim_fail(sim, "the event sequence was lost");
 	sim->last_compared = UINT64_MAX;
+	sim->loaded = true;
 }
 
 void sim_crash(struct sim *sim)

@@ -221,6 +221,7 @@ struct sim {
 	uint64_t request_number;
 	uint32_t happenings_left;
 	bool verbose;
+	bool loaded;             /* in this step; not yet checked */
 	uint64_t steps, crashes, answered, refused, last_compared;
 	struct error refusal;    /* the last */
 	uint32_t clock_reads;    /* in this step */

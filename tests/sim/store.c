@@ -22,6 +22,7 @@ static int storage_load(struct store *store, struct core *core, uint64_t *ret_ev
 	struct storage *storage = &sim->storage;
 
 	sim->last_compared = UINT64_MAX;
+	sim->loaded = true;
 	if (!sim->engine || storage->lost || storage->unreadable)
 		floor_forget_vouched(sim); /* else what the engine has not yet taken in goes on to count */
 	storage->lost = storage->unreadable;
