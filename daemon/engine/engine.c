@@ -6,8 +6,8 @@
  * all is durable and the readers have had their turn. One that has become durable is answered, published
  * and acted upon when the next one is with the store, so that the store is not kept waiting for that.
  *
- * When a commit fails, nothing of it or of what was filled since ever happened: their requests get the error, their events
- * are retracted, and the core is loaded from the store again. What the driver has done meanwhile is found
+ * When a commit fails, nothing of it or of what was filled since ever happened: their requests get the
+ * error, their events are retracted, and the core is loaded from the store again. What the driver has done meanwhile is found
  * out by inspecting, as after a restart. Nothing more is taken from the driver until the next try,
  * a second later or with the next request.
  *
