@@ -73,6 +73,12 @@ static void host_now(void *arg, struct now *ret_now)
 	ret_now->wall_us = clock_us(CLOCK_REALTIME);
 }
 
+static int64_t host_mono_us(void *arg)
+{
+	(void)arg;
+	return clock_us(CLOCK_MONOTONIC);
+}
+
 /* libuuid's own source asks the kernel several times for each; it is for where the kernel has none. Here
  * the kernel is asked for some at a time. */
 static void id_random(void *arg, struct id *ret_id)
@@ -439,6 +445,7 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 {
 	const struct engine_host host = {
 		.now = host_now,
+		.mono_us = host_mono_us,
 		.wake = host_wake,
 		.arm = host_arm,
 		.notice = host_notice,

@@ -104,7 +104,7 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 {
 	struct graph *old = group->active;
 
-	core->counters.plans++;
+	core->counters.plans[reason]++;
 	group->replan = (int)reason; /* so that the old graph does not end before it is superseded */
 	for (size_t i = 0; i < count; i++)
 		if (nodes[i].health == PLAN_AVAILABLE)

@@ -7,9 +7,9 @@
  * and acted upon when the next one is with the store, so that the store is not kept waiting for that.
  *
  * When a commit fails, nothing of it or of what was filled since ever happened: their requests get the
- * error, their events are retracted, and the core is loaded from the store again. What the driver has done meanwhile is found
- * out by inspecting, as after a restart. Nothing more is taken from the driver until the next try,
- * a second later or with the next request.
+ * error, their events are retracted, and the core is loaded from the store again. What the driver has
+ * done meanwhile is found out by inspecting, as after a restart. Nothing more is taken from the driver
+ * until the next try, a second later or with the next request.
  *
  * When the core cannot be loaded again either, the state is lost until it can be: an empty core stands in
  * for it, which nothing is read from or told; every request and every reader gets the error, and the
@@ -37,7 +37,9 @@ enum {
 struct batch {
 	struct update update;
 	struct engine_requests requests;
-	uint64_t seq; /* the last event of the batch, once it is closed */
+	uint64_t seq; /* the last event of the batch, once it is closed; */
+	struct core_counters counters; /* and the core's counters then */
+	int64_t handed_us; /* when the store got it */
 };
 
 struct engine {
@@ -57,6 +59,7 @@ struct engine {
 	struct reports reports;
 	struct now now;
 	uint64_t committed_seq;
+	struct core_counters counters; /* of what is durable */
 	int64_t armed_ms;
 	int64_t resume_ms;         /* after a failed commit or load: when to try again; 0: it works */
 	bool lost;                 /* the last load failed, */
@@ -225,6 +228,7 @@ static void batch_durable(struct engine *engine, struct batch *batch)
 {
 	assert(engine->durable_count < BATCHES - 1);
 	engine->committed_seq = batch->seq;
+	engine->counters = batch->counters;
 	engine->durable[engine->durable_count++] = batch;
 }
 
@@ -291,6 +295,7 @@ static void load_again(struct engine *engine)
 		return;
 	}
 	assert(seq == engine->committed_seq);
+	engine->core.counters = engine->counters;
 	engine->lost = false;
 	engine->more = true;
 }
@@ -321,6 +326,8 @@ static void commit_done(void *arg, const struct error *error)
 		roll_back(engine, batch, error);
 	} else {
 		engine->stats.commits++;
+		latency_add(&engine->stats.latency,
+			engine->host.mono_us(engine->host.arg) - batch->handed_us);
 		if (engine->resume_ms) {
 			engine->resume_ms = 0;
 			engine->host.storage(engine->host.arg, NULL);
@@ -350,6 +357,7 @@ static void commit(struct engine *engine)
 	const struct update *update = &batch->update;
 
 	batch->seq = engine->host.last_seq(engine->host.arg);
+	batch->counters = engine->core.counters;
 	engine->filling = batch_free(engine);
 	if (update->change_count == 0 && batch->seq == engine->committed_seq) {
 		batch_durable(engine, batch);
@@ -357,6 +365,7 @@ static void commit(struct engine *engine)
 	}
 	engine->flying = batch;
 	core_changes_taken(&engine->core, update);
+	batch->handed_us = engine->host.mono_us(engine->host.arg);
 	engine->store->ops->commit(engine->store, &engine->core, update->changes,
 		update->change_count, batch->seq, commit_done, engine);
 }

@@ -8,12 +8,15 @@
 
 #include "core/core.h"
 #include "driver/driver.h"
+#include "latency.h"
 #include "store/store.h"
 
 struct engine;
 
 struct engine_host {
 	void (*now)(void *arg, struct now *ret_now);
+	/* The monotonic clock in microseconds, to measure by. */
+	int64_t (*mono_us)(void *arg);
 	/* Have engine_turn called once more, after what else this pass of the loop has to do. */
 	void (*wake)(void *arg);
 	/* Have engine_turn called at this monotonic time; INT64_MAX: not for a deadline. */
@@ -85,6 +88,7 @@ struct core *engine_core(struct engine *engine);
 struct engine_stats {
 	uint64_t commits;        /* that succeeded */
 	uint64_t commits_failed;
+	struct latency latency;  /* of those that succeeded: from the hand-over until all is durable */
 	uint64_t turns;
 	uint64_t events;         /* core events taken in */
 };

@@ -8,6 +8,7 @@ struct totals {
 	uint64_t nodes[NODE_STATE_COUNT];
 	uint64_t active;
 	uint64_t in_flight;
+	uint64_t plans;
 };
 
 static struct totals totals_of(const struct core *core)
@@ -22,6 +23,8 @@ static struct totals totals_of(const struct core *core)
 		totals.active += group->active != NULL;
 		totals.in_flight += group->in_flight;
 	}
+	for (int reason = 0; reason < REASON_COUNT; reason++)
+		totals.plans += core->counters.plans[reason];
 	return totals;
 }
 
@@ -52,7 +55,7 @@ static void stats_core(struct buf *out, const struct core *core)
 	records_stat(out, "nodes-shutting-down", totals.nodes[NODE_SHUTTING_DOWN]);
 	records_stat(out, "graphs-active", totals.active);
 	records_stat(out, "tasks-in-flight", totals.in_flight);
-	records_stat(out, "plans", counters->plans);
+	records_stat(out, "plans", totals.plans);
 	records_stat(out, "tasks-started", counters->tasks_started);
 	records_stat(out, "tasks-succeeded", counters->tasks_succeeded);
 	records_stat(out, "tasks-failed", counters->tasks_failed);

@@ -137,6 +137,12 @@ static void host_now(void *arg, struct now *ret_now)
 	ret_now->wall_us = clock_us(CLOCK_REALTIME);
 }
 
+static int64_t host_mono_us(void *arg)
+{
+	(void)arg;
+	return clock_us(CLOCK_MONOTONIC);
+}
+
 static void host_wake(void *arg)
 {
 	((struct bench *)arg)->woken = true;
@@ -218,8 +224,8 @@ static void new_id(void *arg, struct id *ret_id)
 static void bench_init(struct bench *bench, bool format, bool keep)
 {
 	struct engine_host host = {
-		.now = host_now, .wake = host_wake, .arm = host_arm, .notice = host_notice,
-		.last_seq = host_last_seq, .publish = host_publish, .retract = host_retract,
+		.now = host_now, .mono_us = host_mono_us, .wake = host_wake, .arm = host_arm,
+		.notice = host_notice, .last_seq = host_last_seq, .publish = host_publish, .retract = host_retract,
 		.storage = host_storage, .arg = bench,
 	};
 	struct core_config config;

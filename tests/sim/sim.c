@@ -118,6 +118,13 @@ static void host_now(void *arg, struct now *ret_now)
 	*ret_now = (struct now){.mono_ms = sim->mono_ms, .wall_us = sim_wall_us(sim)};
 }
 
+static int64_t host_mono_us(void *arg)
+{
+	const struct sim *sim = arg;
+
+	return sim->mono_ms * 1000;
+}
+
 static void host_wake(void *arg)
 {
 	struct sim *sim = arg;
@@ -182,8 +189,8 @@ static void host_storage(void *arg, const struct error *error)
 
 void sim_boot(struct sim *sim)
 {
-	const struct engine_host host = {host_now, host_wake, host_arm, host_notice, host_last_seq,
-		host_publish, host_retract, host_storage, sim};
+	const struct engine_host host = {host_now, host_mono_us, host_wake, host_arm, host_notice,
+		host_last_seq, host_publish, host_retract, host_storage, sim};
 	struct error error = {0};
 	uint64_t seq;
 

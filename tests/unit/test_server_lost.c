@@ -82,6 +82,12 @@ static void host_now(void *arg, struct now *ret_now)
 	*ret_now = (struct now){.mono_ms = house.now_ms, .wall_us = house.now_ms * 1000};
 }
 
+static int64_t host_mono_us(void *arg)
+{
+	(void)arg;
+	return house.now_ms * 1000;
+}
+
 static void host_wake(void *arg)
 {
 	(void)arg;
@@ -150,8 +156,8 @@ static void begin(void)
 	core_config_default(&core);
 	core.new_id = new_id;
 	house.engine = engine_new(&core, store_new(), mock_new(house.base, &mock),
-		&(struct engine_host){host_now, host_wake, host_arm, server_notice, server_last_seq,
-			server_publish, server_retract, host_storage, house.server}, &seq, &error);
+		&(struct engine_host){host_now, host_mono_us, host_wake, host_arm, server_notice,
+			server_last_seq, server_publish, server_retract, host_storage, house.server}, &seq, &error);
 	ck_assert_msg(house.engine != NULL, "%s", error.text);
 	server_start(house.server, house.engine, seq);
 	for (int i = 0; i < CLIENTS; i++) {
