@@ -354,6 +354,8 @@ int client_await(struct client *client, const struct reply_handler *handler,
 			handler->event(handler->arg, line);
 		if (line->kind == LINE_RECORD && handler->record != NULL)
 			handler->record(handler->arg, line);
+		if (line->kind == LINE_METRIC && handler->metric != NULL)
+			handler->metric(handler->arg, line);
 	}
 }
 

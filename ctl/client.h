@@ -52,11 +52,12 @@ bool client_has_line(const struct client *client);
 /* Appends the text of the line that was read last, made harmless. */
 void client_add_text(const struct client *client, struct buf *buf);
 
-/* What is to be done with the lines before the end of a reply; either may be NULL. Events of a
+/* What is to be done with the lines before the end of a reply; each may be NULL. Events of a
  * watch may come in front of a reply, never within one. */
 struct reply_handler {
 	void (*record)(void *arg, const struct line *line);
 	void (*event)(void *arg, const struct line *line);
+	void (*metric)(void *arg, const struct line *line);
 	void *arg;
 };
 

@@ -33,6 +33,8 @@ static const struct command commands[] = {
 	{"groups ls", VERB_groups, 0, NULL, NULL, command_groups_ls},
 	{"backup", VERB_backup, 0, "PATH", NULL, command_backup},
 	{"stats", VERB_stats, 0, NULL, NULL, command_stats},
+	{"metrics", VERB_metrics, 0, NULL, "figures for a monitoring system, as OpenMetrics has them",
+		command_metrics},
 	{"ping", VERB_ping, 0, NULL, "asks whether imd answers", command_ping},
 	{"raw", VERB_COUNT, 0, "LINE…", "sends each LINE as a request, prints what comes back",
 		command_raw},

@@ -64,6 +64,7 @@ int command_graphs_stream_tasks(struct ctl *ctl);
 int command_graphs_dot(struct ctl *ctl);
 int command_groups_ls(struct ctl *ctl);
 int command_stats(struct ctl *ctl);
+int command_metrics(struct ctl *ctl);
 int command_ping(struct ctl *ctl);
 int command_raw(struct ctl *ctl);
 int command_help_command(struct ctl *ctl);

@@ -1,4 +1,4 @@
-/* Commands that are like no other: a picture, a copy of the state, raw requests. */
+/* Commands that are like no other: a picture, metrics, a copy of the state, raw requests. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,20 +22,6 @@ static void add_to_dot(void *arg, const struct line *record)
 		dot_task(arg, record);
 }
 
-static void print_dot(const struct ctl *ctl, struct buf *dot)
-{
-	json_t *object;
-
-	if (!ctl->json) {
-		fwrite(dot->data, 1, dot->len, stdout);
-		return;
-	}
-	buf_add_char(dot, '\0');
-	object = json_object();
-	json_object_set_new(object, "dot", json_text(dot->data));
-	json_print(object);
-}
-
 int command_graphs_dot(struct ctl *ctl)
 {
 	struct buf dot = BUF_INIT;
@@ -45,9 +31,29 @@ int command_graphs_dot(struct ctl *ctl)
 
 	if (status == STATUS_OK) {
 		dot_end(&dot);
-		print_dot(ctl, &dot);
+		json_print_text(ctl->json, "dot", &dot);
 	}
 	buf_fini(&dot);
+	return status;
+}
+
+static void add_metric(void *arg, const struct line *line)
+{
+	buf_add_str(arg, line->text);
+	buf_add_char(arg, '\n');
+}
+
+/* Nothing is printed of metrics that did not come whole. */
+int command_metrics(struct ctl *ctl)
+{
+	struct buf metrics = BUF_INIT;
+	struct reply_handler handler = {.metric = add_metric, .arg = &metrics};
+	const struct line *ok = NULL;
+	int status = request_run(ctl, VERB_metrics, &handler, &ok);
+
+	if (status == STATUS_OK)
+		json_print_text(ctl->json, "metrics", &metrics);
+	buf_fini(&metrics);
 	return status;
 }
 

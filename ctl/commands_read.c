@@ -71,7 +71,7 @@ int command_nodes_get(struct ctl *ctl)
 
 int command_act(struct ctl *ctl)
 {
-	struct reply_handler handler = {NULL, NULL, NULL};
+	struct reply_handler handler = {.arg = NULL};
 	const struct line *ok = NULL;
 	int status = request_run(ctl, (enum verb)ctl->command->verb, &handler, &ok);
 
@@ -185,7 +185,7 @@ int command_stats(struct ctl *ctl)
 
 int command_ping(struct ctl *ctl)
 {
-	struct reply_handler handler = {NULL, NULL, NULL};
+	struct reply_handler handler = {.arg = NULL};
 	const struct line *ok = NULL;
 	int64_t begin_ms = client_clock_ms();
 	int status = request_run(ctl, VERB_ping, &handler, &ok);

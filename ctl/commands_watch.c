@@ -29,7 +29,7 @@ static int stream_all(struct ctl *ctl, const char *what)
 {
 	struct watch watch = {.ctl = ctl, .what = what, .group = ctl->values[OPT_GROUP],
 		.initial = !ctl->quiet, .status = WATCH_GOES_ON,
-		.handler = {print_record, print_event, ctl}};
+		.handler = {.record = print_record, .event = print_event, .arg = ctl}};
 	int status;
 
 	interrupt_arm();
@@ -126,7 +126,7 @@ static void take_graph(void *arg, const struct line *record)
 static int ask_whether_ended(void *arg, enum watch_gap gap)
 {
 	struct task_stream *stream = arg;
-	struct reply_handler handler = {take_graph, take_event, stream};
+	struct reply_handler handler = {.record = take_graph, .event = take_event, .arg = stream};
 	const char *group = stream->ctl->values[OPT_GROUP];
 	const struct line *end = NULL;
 	struct buf request = BUF_INIT;
@@ -153,7 +153,7 @@ int command_graphs_stream_tasks(struct ctl *ctl)
 
 	stream.watch = (struct watch){.ctl = ctl, .what = "TASKS", .graph = ctl->args[0],
 		.group = ctl->values[OPT_GROUP], .initial = true, .status = WATCH_GOES_ON,
-		.settle = ask_whether_ended, .handler = {take_task, take_event, &stream}};
+		.settle = ask_whether_ended, .handler = {.record = take_task, .event = take_event, .arg = &stream}};
 	table_init(&stream.plan, plan_columns, PLAN_COLUMN_COUNT);
 	interrupt_arm();
 	snprintf(ctl->afterword, sizeof ctl->afterword, "; the rollout goes on");

@@ -350,7 +350,7 @@ static void take_event_between(void *arg, const struct line *event)
 static int ask_graph(struct look *look)
 {
 	struct follow *follow = look->follow;
-	struct reply_handler handler = {look_at_graph, take_event_between, look};
+	struct reply_handler handler = {.record = look_at_graph, .event = take_event_between, .arg = look};
 	const struct line *end = NULL;
 	struct buf request = BUF_INIT;
 	int status;
@@ -368,7 +368,7 @@ static int ask_graph(struct look *look)
 static int ask_tasks(struct look *look)
 {
 	struct follow *follow = look->follow;
-	struct reply_handler handler = {look_at_task, take_event_between, look};
+	struct reply_handler handler = {.record = look_at_task, .event = take_event_between, .arg = look};
 	const struct line *end = NULL;
 	struct buf request = BUF_INIT;
 
@@ -488,7 +488,7 @@ static int declare(struct follow *follow)
 {
 	struct ctl *ctl = follow->ctl;
 	struct plan *plan = &follow->graphs[0].plan;
-	struct reply_handler handler = {take_record, take_event, follow};
+	struct reply_handler handler = {.record = take_record, .event = take_event, .arg = follow};
 	const struct line *ok = NULL;
 	int status;
 
@@ -537,7 +537,7 @@ int follow_update(struct ctl *ctl)
 
 	follow.watch = (struct watch){.ctl = ctl, .what = ctl->quiet ? "GRAPHS" : "ALL",
 		.group = group, .silent = ctl->quiet, .status = WATCH_GOES_ON, .settle = find_again,
-		.refused = take_refusal, .handler = {NULL, take_event, &follow}};
+		.refused = take_refusal, .handler = {.event = take_event, .arg = &follow}};
 	add_graph(&follow);
 	interrupt_arm();
 	status = ctl_connect(ctl);

@@ -125,6 +125,8 @@ json_t *json_of_line(const struct line *line)
 		type[len] = (char)tolower((unsigned char)line->name[len]);
 	type[len] = '\0';
 	json_object_set_new(object, "type", json_text(type));
+	if (line->kind == LINE_METRIC)
+		json_object_set_new(object, "text", json_text(line->text));
 	add_keys(object, line);
 	return object;
 }
@@ -162,4 +164,18 @@ void json_print(json_t *json)
 	fwrite(line.data, 1, line.len, stdout);
 	buf_fini(&line);
 	json_decref(json);
+}
+
+void json_print_text(bool json, const char *member, struct buf *text)
+{
+	json_t *object;
+
+	if (!json) {
+		fwrite(text->data, 1, text->len, stdout);
+		return;
+	}
+	buf_add_char(text, '\0');
+	object = json_object();
+	json_object_set_new(object, member, json_text(text->data));
+	json_print(object);
 }

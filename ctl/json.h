@@ -3,6 +3,7 @@
 #define IMD_CTL_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "proto/record.h"
 
@@ -23,5 +24,7 @@ void json_add(struct buf *buf, const json_t *json);
 void json_add_member(struct buf *buf, const char *key, const char *text);
 /* Prints it as one line, and releases it. */
 void json_print(json_t *json);
+/* Prints a text of whole lines as it is; or, where JSON is wanted, an object with this one member. */
+void json_print_text(bool json, const char *member, struct buf *text);
 
 #endif

@@ -8,6 +8,15 @@ static int line_failed(struct error *error, const char *what)
 	return error_set(error, ERR_BAD_REQUEST, "not a line of the protocol: %s", what);
 }
 
+static int check_control(const char *text, size_t len, struct error *error)
+{
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return line_failed(error, "a control character");
+	}
+	return 0;
+}
+
 /* ERR code text…: the text is for people and may hold anything printable, so it is not split. */
 static int parse_err(struct line *ret_line, struct words *words, const char *text, size_t len,
 	struct error *error)
@@ -17,10 +26,8 @@ static int parse_err(struct line *ret_line, struct words *words, const char *tex
 
 	if (len > 0 && text[len - 1] == '\r')
 		len--;
-	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			return line_failed(error, "a control character");
-	}
+	if (check_control(text, len, error) < 0)
+		return -1;
 	code = words_hold(words, text, len) + strlen("ERR ");
 	if (len <= strlen("ERR ") || *code == ' ')
 		return line_failed(error, "ERR without a code");
@@ -97,6 +104,25 @@ static bool begins_err(const char *text, size_t len)
 		(len == 3 || text[3] == ' ' || text[3] == '\r');
 }
 
+/* What METRICS answers is made by the rules of another format; a kind cannot begin so. */
+static bool begins_metric(const char *text, size_t len)
+{
+	return (len >= 1 && text[0] == '#') || (len >= 4 && memcmp(text, "imd_", 4) == 0);
+}
+
+static int parse_metric(struct line *ret_line, struct words *words, const char *text, size_t len,
+	struct error *error)
+{
+	if (text[len - 1] == '\r')
+		len--;
+	if (check_control(text, len, error) < 0)
+		return -1;
+	ret_line->kind = LINE_METRIC;
+	ret_line->name = "METRIC";
+	ret_line->text = words_hold(words, text, len);
+	return 0;
+}
+
 int line_parse(struct line *ret_line, struct words *words, const char *text, size_t len,
 	struct error *error)
 {
@@ -105,6 +131,8 @@ int line_parse(struct line *ret_line, struct words *words, const char *text, siz
 	*ret_line = (struct line){.text = "", .words = words};
 	if (begins_err(text, len))
 		return parse_err(ret_line, words, text, len, error);
+	if (begins_metric(text, len))
+		return parse_metric(ret_line, words, text, len, error);
 	if (words_split(words, text, len, 0, error) < 0)
 		return -1;
 	head = parse_head(ret_line, words, error);

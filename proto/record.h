@@ -77,18 +77,18 @@ static inline void record_close(struct buf *buf)
 }
 
 /* A line that came from the daemon. The strings live until the struct words is split again. */
-enum line_kind { LINE_RECORD, LINE_EVENT, LINE_OK, LINE_ERR };
+enum line_kind { LINE_RECORD, LINE_EVENT, LINE_OK, LINE_ERR, LINE_METRIC };
 struct line {
 	enum line_kind kind;
-	const char *name;      /* "NODE"; of an event its type; of ERR its code; of OK "OK" */
+	const char *name;      /* "NODE"; of an event its type; of ERR its code; of OK "OK"; "METRIC" */
 	uint64_t seq;          /* of an event */
-	const char *text;      /* of ERR: the sentence, "" where there is none */
+	const char *text;      /* of ERR: the sentence, "" where there is none; of METRIC: the line */
 	const struct words *words; /* the rest: use line_get */
 };
 
 /* Reads a line without its LF. words is the caller's, to hold what the result points to.
- * The text of an ERR line is free text and is not taken apart. -1 with ERR_BAD_REQUEST where the
- * line is not one of the protocol. */
+ * The text of an ERR line is free text and is not taken apart, nor is a line of metrics. -1 with
+ * ERR_BAD_REQUEST where the line is not one of the protocol. */
 int line_parse(struct line *ret_line, struct words *words, const char *text, size_t len,
 	struct error *error);
 /* The value of a key, or NULL. */

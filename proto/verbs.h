@@ -71,6 +71,7 @@ enum {
 	VERB("BACKUP", backup, 1, 1, VERB_CHANGES, 0, "path",                                           \
 		"copies the state into a new file")                                                        \
 	VERB("STATS", stats, 0, 0, VERB_READS, 0, "", "figures of the daemon")                          \
+	VERB("METRICS", metrics, 0, 0, VERB_READS, 0, "", "figures for a monitoring system")             \
 	VERB("QUIT", quit, 0, 0, 0, 0, "", "the daemon closes the connection")
 
 enum verb {

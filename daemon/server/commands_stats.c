@@ -1,7 +1,8 @@
-/* STATS: figures of the daemon. */
+/* STATS and METRICS: figures of the daemon. */
 #include <config.h>
 
 #include "commands.h"
+#include "metrics.h"
 #include "records.h"
 
 struct totals {
@@ -37,7 +38,7 @@ static void stats_server(struct buf *out, const struct server *server)
 	records_stat(out, "clients", server->clients);
 	records_stat(out, "watchers", server->watchers.count);
 	records_stat(out, "requests", server->requests);
-	records_stat(out, "errors", server->errors);
+	records_stat(out, "errors", server_errors(server));
 	records_stat(out, "events", server->ring.published);
 	records_stat(out, "ring-events", ring_events(&server->ring));
 	records_stat(out, "ring-bytes", ring_bytes(&server->ring));
@@ -78,5 +79,16 @@ int cmd_stats(struct session *session, const struct request *request, struct err
 	records_stat(out, "commits", stats->commits);
 	records_stat(out, "commits-failed", stats->commits_failed);
 	reply_ok(session);
+	return 0;
+}
+
+/* What is about the daemon is made at once; what is about the groups, as a listing. */
+int cmd_metrics(struct session *session, const struct request *request, struct error *error)
+{
+	(void)request;
+	(void)error;
+	metrics_daemon(&session->server->out, session->server);
+	listing_of_group(&session->listing, PARTS(PART_METRICS), NULL);
+	session_list(session, FINISH_METRICS);
 	return 0;
 }

@@ -43,13 +43,16 @@ struct server {
 	size_t pass_spent;
 	struct spec_line spec_line;
 	struct words words;        /* the request that is under way */
-	int64_t started_ms;        /* monotonic */
+	int64_t started_ms;        /* monotonic, */
+	int64_t started_us;        /* and by the wall */
 	uint64_t requests;
-	uint64_t errors;
+	uint64_t errors[ERR_CODE_COUNT];
 };
 
 /* The time, by both clocks. */
 struct now server_now(void);
+/* How many ERR lines there were, of any code. */
+uint64_t server_errors(const struct server *server);
 /* A session has ended its input and goes on watching: a hangup shows in no other way. */
 void server_watch_hangups(struct server *server);
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "metrics.h"
 #include "records.h"
 
 /* One go of a listing. */
@@ -206,6 +207,25 @@ static int list_groups(struct go *go)
 	return 1;
 }
 
+/* One metric after the other, for the samples of each stand together. */
+static int list_metrics(struct go *go)
+{
+	struct listing *listing = go->listing;
+
+	for (; listing->at < METRICS_OF_GROUPS; listing->at++) {
+		for (; listing->group < go->core->group_count; listing->group++) {
+			if (go_full(go))
+				return 0;
+			if (listing->group == 0)
+				metrics_group_head(go->buf, (unsigned)listing->at);
+			metrics_group(go->buf, (unsigned)listing->at, go->core->groups[listing->group]);
+		}
+		listing->group = 0;
+	}
+	listing->at = 0;
+	return 1;
+}
+
 const struct graph *listing_graph(const struct listing *listing, const struct core *core)
 {
 	if (listing->preview != NULL)
@@ -257,6 +277,8 @@ static int list_part(struct go *go, enum listing_part part)
 		return list_each_group(go, list_specs);
 	case PART_GROUPS:
 		return list_groups(go);
+	case PART_METRICS:
+		return list_metrics(go);
 	case PART_NODES:
 		return list_each_group(go, list_nodes);
 	case PART_ENDED:

@@ -13,6 +13,7 @@
 enum listing_part {
 	PART_SPECS,      /* the kept revisions of the groups */
 	PART_GROUPS,     /* the current spec of every group, by name */
+	PART_METRICS,    /* what METRICS tells of the groups */
 	PART_NODES,      /* live nodes of the groups, by slot */
 	PART_ENDED,      /* ended nodes of the groups, the oldest first */
 	PART_GRAPHS,     /* graphs of the groups, the oldest first */
@@ -32,7 +33,7 @@ struct listing {
 	uint32_t group_first;
 	uint32_t task;       /* the next task, */
 	struct record_place place; /* and how far its record is */
-	uint64_t at;         /* the next slot, revision, number or serial; by name: 1 once begun */
+	uint64_t at;         /* the next slot, revision, number, serial or metric; by name: 1 once begun */
 	struct id graph;     /* of PART_GRAPH and PART_TASKS */
 	struct graph *preview; /* takes the place of that graph; owned */
 	char preview_group[LIMIT_GROUP_NAME + 1];

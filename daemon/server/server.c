@@ -23,6 +23,15 @@ struct now server_now(void)
 	};
 }
 
+uint64_t server_errors(const struct server *server)
+{
+	uint64_t errors = 0;
+
+	for (int code = 0; code < ERR_CODE_COUNT; code++)
+		errors += server->errors[code];
+	return errors;
+}
+
 /* ---- clients ------------------------------------------------------------------------------- */
 
 static void on_accepted(void *arg, int fd)
@@ -34,7 +43,7 @@ static void on_accepted(void *arg, int fd)
 		session_new(server, fd);
 		return;
 	}
-	server->errors++;
+	server->errors[ERR_TOO_MANY]++;
 	send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
@@ -123,10 +132,13 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 
 void server_start(struct server *server, struct engine *engine, uint64_t event_seq)
 {
+	struct now now = server_now();
+
 	if (server->ring.last == 0)
 		ring_init(&server->ring, server->ring.keep, event_seq);
 	server->engine = engine;
-	server->started_ms = server_now().mono_ms;
+	server->started_ms = now.mono_ms;
+	server->started_us = now.wall_us;
 	listener_start(&server->listener);
 }
 

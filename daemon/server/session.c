@@ -10,6 +10,7 @@
 
 #include "commands.h"
 #include "internal.h"
+#include "metrics.h"
 #include "proto/mem.h"
 #include "proto/record.h"
 
@@ -67,7 +68,7 @@ void session_error(struct session *session, const struct error *error)
 {
 	struct buf *out = &session->server->out;
 
-	session->server->errors++;
+	session->server->errors[error->code]++;
 	buf_add(out, "ERR ", 4);
 	buf_add_str(out, err_code_name(error->code));
 	buf_add_char(out, ' ');
@@ -90,6 +91,8 @@ static void session_listing_finish(struct session *session)
 {
 	struct buf *out = &session->server->out;
 
+	if (session->finish == FINISH_METRICS)
+		metrics_end(out);
 	buf_add(out, "OK", 2);
 	if (session->finish == FINISH_PLAN) {
 		record_id(out, "graph", &session->listing.graph);

@@ -28,7 +28,7 @@ enum session_wait {
 };
 
 /* What follows the records of a listing. */
-enum session_finish { FINISH_OK, FINISH_PLAN, FINISH_WATCH };
+enum session_finish { FINISH_OK, FINISH_PLAN, FINISH_WATCH, FINISH_METRICS };
 
 struct session {
 	struct link link; /* in server->sessions, or server->dead */

@@ -135,7 +135,7 @@ static void watch_lagged(struct session *session)
 	buf_addf(&server->out, "ERR lagged seq=%" PRIu64 " the last event you got is %" PRIu64
 		", and those before %" PRIu64 " are not kept any more\n", server->ring.published,
 		session->watch.cursor, server->ring.first);
-	server->errors++;
+	server->errors[ERR_LAGGED]++;
 	watch_end(session);
 	session->quit = true;
 	session_go(session);

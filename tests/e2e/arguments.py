@@ -77,7 +77,7 @@ def table():
         if not verb.startswith("WATCH"):
             yield verb, "bad-argument", ["takes 1 argument, not 0"]
             yield f"{verb} a b", "bad-argument", ["takes 1 argument, not 2"]
-    for verb in ("PING", "SPEC", "SPECS", "NODES", "GROUPS", "GRAPHS", "UNWATCH", "STATS", "QUIT"):
+    for verb in ("PING", "SPEC", "SPECS", "NODES", "GROUPS", "GRAPHS", "UNWATCH", "STATS", "METRICS", "QUIT"):
         yield f"{verb} 1", "bad-argument", [f"{verb} takes no arguments, not 1"]
         yield f"{verb} none=1", "bad-argument", [f"{verb} has no option none"]
     yield "NODES all=1", "bad-argument", ["^all must be yes or no"]

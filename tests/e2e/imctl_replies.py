@@ -40,6 +40,7 @@ def test_requests():
             (["graphs", "cancel", "aaaa"], "CANCEL aaaa"),
             (["groups", "ls"], "GROUPS"),
             (["stats"], "STATS"),
+            (["metrics"], "METRICS"),
             (["plan", "3", "2", "--max-surge", "25%"], "PLAN 3 2 max-surge=25%"),
             (["update", "--detach", "3", "2", "--note", "a \"b\"\n", "--if-revision=7"],
              "UPDATE 3 2 if-revision=7 note=\"a \\\"b\\\"\\n\""),
@@ -153,6 +154,12 @@ def test_listings():
     stats = "STAT name=nodes value=3\nSTAT name=driver value=mock\nOK\n"
     results.equal("stats as JSON", json.loads(ask([stats], "stats", "--json")[0].stdout),
                   {"nodes": 3, "driver": "mock"})
+    metrics = '# TYPE imd_nodes gauge\nimd_nodes{group="a b"} 3\n# EOF\n'
+    results.equal("metrics", ask([metrics + "OK\n"], "metrics")[0].stdout, metrics)
+    results.equal("metrics as JSON", json.loads(ask([metrics + "OK\n"], "metrics", "--json")[0].stdout),
+                  {"metrics": metrics})
+    done, _ = ask([metrics + "ERR storage it is gone\n"], "metrics")
+    results.equal("metrics that are not whole", (done.returncode, done.stdout), (1, ""))
     results.equal("stats", ask([stats], "stats")[0].stdout.split(),
                   "NAME VALUE nodes 3 driver mock".split())
 

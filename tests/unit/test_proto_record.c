@@ -190,13 +190,29 @@ START_TEST(test_parse_err)
 }
 END_TEST
 
+START_TEST(test_parse_metric)
+{
+	struct line line;
+
+	/* Of another format: not made of words. */
+	parse(&line, "imd_nodes{group=\"a\",state=\"running\"} 3\r");
+	ck_assert_int_eq(line.kind, LINE_METRIC);
+	ck_assert_str_eq(line.name, "METRIC");
+	ck_assert_str_eq(line.text, "imd_nodes{group=\"a\",state=\"running\"} 3");
+	ck_assert_ptr_null(line_get(&line, "group"));
+	parse(&line, "# EOF");
+	ck_assert_int_eq(line.kind, LINE_METRIC);
+	ck_assert_str_eq(line.text, "# EOF");
+}
+END_TEST
+
 START_TEST(test_parse_wrong)
 {
 	static const char *const wrong[] = {"", " ", "node id=1", "Node id=1", "id=1", "NODE x", "NODE id",
 		"NODE id=1 x", "OK 7", "EVENT", "EVENT 7", "EVENT x node-state", "EVENT -1 node-state",
 		"EVENT 7 Node-State", "EVENT 7 node=1", "EVENT seq=7 node-state",
 		"EVENT 18446744073709551616 node-state", "EVENT 7 node-state x", "ERR", "ERR ",
-		"ERR  code", "ERR co\tde x", "ERR code a\x01", "NODE id=\"", "\"NODE x\"", "9 a=b"};
+		"ERR  code", "ERR co\tde x", "ERR code a\x01", "NODE id=\"", "imd id=1", "imd_a\x01", "\"NODE x\"", "9 a=b"};
 
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		struct line line;
@@ -253,6 +269,7 @@ static Suite *record_suite(void)
 	tcase_add_test(parse_case, test_parse_event);
 	tcase_add_test(parse_case, test_parse_ok);
 	tcase_add_test(parse_case, test_parse_err);
+	tcase_add_test(parse_case, test_parse_metric);
 	tcase_add_test(parse_case, test_parse_wrong);
 	tcase_add_test(parse_case, test_parse_long);
 	suite_add_tcase(suite, parse_case);

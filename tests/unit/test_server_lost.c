@@ -211,8 +211,8 @@ static void lose_state(void)
 START_TEST(requests_about_the_state_are_refused_and_the_others_answered)
 {
 	static const char *const refused[] = {"SPEC\n", "SPECS\n", "NODES\n", "NODE 12345\n",
-		"GRAPHS\n", "GRAPH 12345\n", "TASKS 12345\n", "GROUPS\n", "STATS\n", "PLAN 1 1\n",
-		"UPDATE 2 2\n", "KILL 12345\n", "MARK 12345\n", "CANCEL 12345\n", "WATCH ALL\n",
+		"GRAPHS\n", "GRAPH 12345\n", "TASKS 12345\n", "GROUPS\n", "STATS\n", "METRICS\n",
+		"PLAN 1 1\n", "UPDATE 2 2\n", "KILL 12345\n", "MARK 12345\n", "CANCEL 12345\n", "WATCH ALL\n",
 		"WATCH ALL initial=no\n"};
 
 	begin();
