@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""imd under a real systemd, as it is installed: its units, its sandbox and its socket, and what becomes
+of a rollout when the service is restarted, killed or hangs."""
+
+import os
+import re
+import shutil
+import signal
+import stat
+import threading
+
+from imdtest import (Client, Failed, Skip, await_that, case, environment, equal, expect, main, matches, sanitized,
+                     spawn)
+from machine import machine
+
+UNIT = "imd.service"
+SOCKET = "/run/imd.sock"
+DROP_IN = f"/run/systemd/system/{UNIT}.d/test.conf"
+NOBODY = 65534
+
+
+def programs(box):
+    """Where imd and imctl are installed in the machine."""
+    imd = re.search(r"^ExecStart=(\S+)", box.good("systemctl", "cat", UNIT), re.M).group(1)
+    return imd, os.path.join(os.path.dirname(os.path.dirname(imd)), "bin", "imctl")
+
+
+def fresh(*options, settings=""):
+    """The machine with the socket listening, no state and no service yet, which will have these options
+    of imd and these settings of the unit."""
+    if sanitized():
+        raise Skip("the sanitizer's runtime does not go with the unit's sandbox")
+    box = machine()
+    box.run("systemctl", "stop", UNIT, "imd.socket")
+    box.run("systemctl", "reset-failed", UNIT, "imd.socket")
+    shutil.rmtree(box.path("/var/lib/imd"), ignore_errors=True)
+    if os.path.exists(box.path(DROP_IN)):
+        os.remove(box.path(DROP_IN))
+    if not hasattr(box, "imd"):
+        box.good("systemd-sysusers")
+        box.imd, box.imctl = programs(box)
+    command = " ".join([box.imd, *options])
+    box.write(DROP_IN, f"[Service]\nExecStart=\nExecStart={command}\n{settings}\n")
+    box.good("systemctl", "daemon-reload")
+    box.good("systemctl", "start", "imd.socket")
+    return box
+
+
+def shown(box, name, unit=UNIT):
+    return box.good("systemctl", "show", "--value", f"--property={name}", unit).strip()
+
+
+def main_pid(box):
+    return int(shown(box, "MainPID"))
+
+
+def kill_main(box, number):
+    box.good("systemctl", "kill", "--kill-who=main", f"--signal={number.name}", UNIT)
+
+
+def warnings(box):
+    """What the service has said of things that do not go well."""
+    return box.good("journalctl", "--quiet", f"--unit={UNIT}", "--priority=warning", "--output=cat",
+                    f"_SYSTEMD_INVOCATION_ID={shown(box, 'InvocationID')}")
+
+
+def imctl_begun(box, *arguments):
+    """An imctl that is left to itself."""
+    return spawn(box.enter(box.imctl, *arguments), stdout=-1, stderr=-1, env=environment(), encoding="utf-8")
+
+
+def versions(client):
+    return sorted(node["version"] for node in client.ok("NODES").records if node["state"] == "running")
+
+
+class Knocking:
+    """Connects to the socket without a pause, and notes each time that it was refused."""
+
+    def __init__(self, path):
+        self.path = path
+        self.refused = []
+        self.answered = 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.knock)
+
+    def knock(self):
+        while not self.over.is_set():
+            try:
+                with Client(self.path) as client:
+                    # One that got in while the daemon ends is told so.
+                    client.send("PING\n")
+                    line = client.line()
+                    self.answered += line is not None and line.kind == "OK"
+            except (ConnectionResetError, BrokenPipeError):
+                continue
+            except (OSError, Failed) as problem:
+                self.refused.append(problem)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+# ---- the units --------------------------------------------------------------------------------------
+
+@case
+def systemd_finds_no_fault_with_the_units():
+    box = fresh()
+    os.remove(box.path(DROP_IN))
+    box.good("systemctl", "daemon-reload")
+    man = [] if shutil.which("man") else ["--man=no"]
+    status, out, err = box.run("systemd-analyze", *man, "verify", UNIT, "imd.socket")
+    equal((status, out, err), (0, "", ""), "systemd-analyze verify")
+    out = box.good("systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=6", UNIT)
+    print("#", re.search(r"Overall exposure level.*: [0-9.]+", out).group())
+
+
+@case
+def the_socket_is_for_root_and_the_group():
+    box = fresh()
+    owner = os.stat(box.path(SOCKET))
+    equal((stat.S_IMODE(owner.st_mode), owner.st_uid), (0o660, 0), "mode and owner")
+    equal(box.good("stat", "-c", "%G", SOCKET), "imd\n", "group")
+    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}"]
+    status, _, err = box.run(*as_nobody, "--clear-groups", box.imctl, "ping")
+    expect(status != 0, "anybody may connect")
+    matches("Permission denied", err, "what anybody is told")
+    equal(shown(box, "ActiveState"), "inactive", "the service, to which nobody has come")
+    box.good(*as_nobody, f"--groups={owner.st_gid}", box.imctl, "ping")
+    equal(shown(box, "ActiveState"), "active", "the service, to which a member of the group has come")
+
+
+@case
+def the_first_client_starts_it():
+    box = fresh("--mock-delay=10ms")
+    equal(shown(box, "ActiveState"), "inactive", "the service")
+    box.good(box.imctl, "ping")
+    equal(shown(box, "ActiveState"), "active", "the service")
+    matches("succeeded$", box.good(box.imctl, "update", "3", "1"), "imctl update")
+    with box.client() as client:
+        equal(versions(client), ["1"] * 3, "nodes")
+    await_that(lambda: "nodes: 3, available: 3" in shown(box, "StatusText"), "the status tells the nodes")
+    matches(r'^ +Status: "groups: 1, nodes: 3, available: 3"$', box.good("systemctl", "status", UNIT),
+            "systemctl status")
+    equal(warnings(box), "", "warnings")
+
+
+@case
+def socat_talks_to_it():
+    if not shutil.which("socat"):
+        raise Skip("socat is not installed")
+    box = fresh("--mock-delay=10ms")
+    out = box.good("sh", "-c", f"echo 'UPDATE 2 7' | socat -t 10 - UNIX-CONNECT:{SOCKET}")
+    matches("^OK graph=.* revision=1 tasks=3 ", out, "the answer")
+
+
+@case
+def it_runs_in_its_sandbox():
+    """With what it does in there: plans of many nodes, commits, a copy of the state, and an end."""
+    box = fresh("--mock-delay=0")
+    box.good(box.imctl, "update", "2000", "1")
+    box.good(box.imctl, "backup", "/var/lib/imd/copy.db")
+    matches(": sound: groups=1 ", box.good(box.imd, "--check-state=/var/lib/imd/copy.db"), "the copy")
+    with open(box.path(f"/proc/{main_pid(box)}/status"), encoding="ascii") as file:
+        process = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+    equal([process[key].strip() for key in ("NoNewPrivs", "Seccomp", "CapBnd", "CapEff")],
+          ["1", "2", "0" * 16, "0" * 16], "privileges")
+    equal(box.good("stat", "-c", "%U %G %a", "/var/lib/imd", "/var/lib/imd/imd.db"),
+          "imd imd 700\nimd imd 600\n", "the state's owner")
+    equal(warnings(box), "", "warnings")
+    box.good("systemctl", "stop", UNIT)
+    equal(shown(box, "Result"), "success", "how it ended")
+
+
+@case
+def the_socket_outlives_the_service():
+    box = fresh()
+    box.good(box.imctl, "ping")
+    identity = os.stat(box.path(SOCKET)).st_ino
+    box.good("systemctl", "stop", UNIT)
+    box.good(box.imctl, "ping")
+    equal(os.stat(box.path(SOCKET)).st_ino, identity, "the socket")
+    box.good("systemctl", "stop", UNIT, "imd.socket")
+    expect(not os.path.exists(box.path(SOCKET)), "a socket is left that nobody listens on")
+
+
+@case
+def options_that_are_wrong_are_not_tried_again():
+    box = fresh("--no-such-option")
+    box.run("systemctl", "start", UNIT)
+    equal([shown(box, name) for name in ("Result", "ExecMainStatus", "NRestarts")],
+          ["exit-code", "2", "0"], "how it ended")
+
+
+# ---- restarts in the middle of a rollout ------------------------------------------------------------
+
+def across(interrupt, settings=""):
+    """Six nodes are brought to a new version, and after the first of them the service is interrupted. The
+    rollout ends well, its follower misses nothing, and whoever connects is let in."""
+    box = fresh("--mock-delay=150ms", settings=settings)
+    box.good(box.imctl, "update", "6", "1")
+    watcher = box.client()
+    begun = watcher.ok("WATCH ALL initial=no").end.number("seq")
+    with Knocking(box.path(SOCKET)) as knocking:
+        follower = imctl_begun(box, "update", "6", "2")
+        watcher.await_event("task-succeeded")
+        interrupt(box)
+        out, err = follower.communicate(timeout=60)
+    equal(follower.returncode, 0, f"exit status of imctl: {out}{err}")
+    matches("^imctl: imd went away; connected again, resuming", err, "what imctl says")
+    equal(sorted(map(int, re.findall(r" task (\d+) succeeded", out))), list(range(12)), "tasks it told")
+    equal(knocking.refused, [], "connections that were refused")
+    expect(knocking.answered > 0, "nobody was answered")
+    with box.client() as client:
+        equal(versions(client), ["2"] * 6, "nodes")
+        graphs = client.ok("GRAPHS").records
+        equal([graph["state"] for graph in graphs], ["succeeded"] * 2, "graphs")
+        expect(client.ok("WATCH ALL initial=no").end.number("seq") > begun, "events have begun anew")
+    return box
+
+
+@case
+def a_restart_in_a_rollout():
+    box = across(lambda box: box.good("systemctl", "restart", UNIT))
+    equal(shown(box, "NRestarts"), "0", "restarts of systemd's own")
+
+
+@case
+def a_kill_in_a_rollout():
+    box = across(lambda box: kill_main(box, signal.SIGKILL))
+    equal(shown(box, "NRestarts"), "1", "restarts")
+
+
+@case
+def the_watchdog_ends_what_hangs():
+    """A daemon that is stopped serves nobody, and does not tell the watchdog that it does."""
+    def hang(box):
+        before = main_pid(box)
+        kill_main(box, signal.SIGSTOP)
+        await_that(lambda: main_pid(box) not in (0, before), "it is started again")
+
+    box = across(hang, "WatchdogSec=1\nLimitCORE=0")
+    equal(shown(box, "NRestarts"), "1", "restarts")
+    matches("Watchdog timeout", box.good("journalctl", "--unit", UNIT, "--output=cat"), "the journal")
+
+
+main()
