@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 
 from imdtest import IMD, SOURCE, TIMEOUT_S, Client, Failed, Skip, await_that, equal, kept, kill, spawn
 
@@ -23,6 +24,11 @@ class Missing(Exception):
     """Why there is no machine."""
 
 
+def cannot(why):
+    """Skips a case, or fails it where all of them are wanted."""
+    raise Failed(why) if os.environ.get("IMD_TEST_NEED_MACHINE") else Skip(why)
+
+
 def check_system():
     if os.geteuid() != 0:
         raise Missing("it takes root")
@@ -31,12 +37,17 @@ def check_system():
             raise Missing(f"{program} is not installed")
 
 
+def make(*arguments):
+    """make in the build directory, as if it were not called by another one."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    made = subprocess.run(["make", "-s", "-C", BUILD, *arguments], env=env, check=False, encoding="utf-8",
+                          errors="replace", stdin=subprocess.DEVNULL, capture_output=True)
+    equal(made.returncode, 0, f"make {arguments}: {made.stdout[-1000:]}{made.stderr[-1000:]}")
+
+
 def stage_install(stage):
     """make install below a directory, with the files for systemd where it looks for them."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    made = subprocess.run(["make", "-s", "-C", BUILD, "install", f"DESTDIR={stage}"], env=env, check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
-    equal(made.returncode, 0, "make install: " + made.stdout + made.stderr)
+    make("install", f"DESTDIR={stage}")
     for directory, _, names in list(os.walk(stage)):
         place = PLACES.get(os.path.basename(directory))
         if place and names and os.path.relpath(directory, stage) != place:
@@ -49,7 +60,7 @@ class Machine:
     def __init__(self, stage):
         self.scratch = tempfile.mkdtemp(prefix="imd-machine.", dir="/var/tmp")
         self.log = os.path.join(self.scratch, "log")
-        self.init = None
+        self.init = self.imd = self.imctl = None
         with open(self.log, "wb") as log:
             self.process = spawn(["unshare", "--mount", SCRIPT, "up", self.scratch, stage],
                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -122,6 +133,38 @@ class Machine:
         shutil.rmtree(self.scratch)
 
 
+class Knocking:
+    """Connects to the socket without a pause, and notes each time that it was refused."""
+
+    def __init__(self, path):
+        self.path = path
+        self.refused = []
+        self.answered = 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.knock)
+
+    def knock(self):
+        while not self.over.is_set():
+            try:
+                with Client(self.path) as client:
+                    # One that got in while the daemon ends is told so.
+                    client.send("PING\n")
+                    line = client.line()
+                    self.answered += line is not None and line.kind == "OK"
+            except (ConnectionResetError, BrokenPipeError):
+                continue
+            except (OSError, Failed) as problem:
+                self.refused.append(problem)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
 class Shared:
     """The machine that all cases of a program use, and why there is none."""
 
@@ -142,6 +185,5 @@ def machine(stage_into=stage_install):
         except Missing as why:
             Shared.missing = str(why)
     if Shared.missing is not None:
-        told = f"no systemd of its own: {Shared.missing}"
-        raise Failed(told) if os.environ.get("IMD_TEST_NEED_MACHINE") else Skip(told)
+        cannot(f"no systemd of its own: {Shared.missing}")
     return Shared.machine

@@ -45,6 +45,8 @@ lay_files() {
 		"lowerdir=/,upperdir=$scratch/files/upper,workdir=$scratch/files/work" ||
 		fail 'no overlay can be mounted'
 	mask_units
+	# An imd that the system has is not to be met.
+	rm -rf "$root/var/lib/imd" "$root/etc/imd"
 	mkdir -p "$root/etc/systemd/journald.conf.d"
 	printf '[Journal]\nReadKMsg=no\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/machine.conf"
 	cp -R "$stage/." "$root"

@@ -7,11 +7,9 @@ import re
 import shutil
 import signal
 import stat
-import threading
 
-from imdtest import (Client, Failed, Skip, await_that, case, environment, equal, expect, main, matches, sanitized,
-                     spawn)
-from machine import machine
+from imdtest import Skip, await_that, case, environment, equal, expect, main, matches, sanitized, spawn
+from machine import Knocking, machine
 
 UNIT = "imd.service"
 SOCKET = "/run/imd.sock"
@@ -36,7 +34,7 @@ def fresh(*options, settings=""):
     shutil.rmtree(box.path("/var/lib/imd"), ignore_errors=True)
     if os.path.exists(box.path(DROP_IN)):
         os.remove(box.path(DROP_IN))
-    if not hasattr(box, "imd"):
+    if box.imd is None:
         box.good("systemd-sysusers")
         box.imd, box.imctl = programs(box)
     command = " ".join([box.imd, *options])
@@ -71,38 +69,6 @@ def imctl_begun(box, *arguments):
 
 def versions(client):
     return sorted(node["version"] for node in client.ok("NODES").records if node["state"] == "running")
-
-
-class Knocking:
-    """Connects to the socket without a pause, and notes each time that it was refused."""
-
-    def __init__(self, path):
-        self.path = path
-        self.refused = []
-        self.answered = 0
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self.knock)
-
-    def knock(self):
-        while not self.over.is_set():
-            try:
-                with Client(self.path) as client:
-                    # One that got in while the daemon ends is told so.
-                    client.send("PING\n")
-                    line = client.line()
-                    self.answered += line is not None and line.kind == "OK"
-            except (ConnectionResetError, BrokenPipeError):
-                continue
-            except (OSError, Failed) as problem:
-                self.refused.append(problem)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
 
 
 # ---- the units --------------------------------------------------------------------------------------

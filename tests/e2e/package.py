@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""The packages for Debian: they build, their checker has nothing to say, and under a real systemd they
+are installed, upgraded, removed and purged as they should be."""
+
+import glob
+import os
+import shutil
+
+from imdtest import IMD, SOURCE, Skip, case, equal, expect, main, matches, run, sanitized
+from machine import BUILD, Knocking, cannot, machine, make
+
+PACKAGES = "/var/packages"
+SOCKET = "/run/imd.sock"
+INSTALLED_TEST = os.path.join(SOURCE, "debian", "tests", "installed")
+
+# What the package manager itself keeps, and what systemd does.
+OTHERS = ("/var/lib/dpkg", "/var/lib/systemd", "/var/log", "/var/cache", "/var/tmp", PACKAGES)
+
+
+def packages():
+    """The packages, built by the first case that asks."""
+    if sanitized():
+        raise Skip("packages are built without sanitizers, and once")
+    if not hasattr(packages, "found"):
+        for program in ("dpkg-buildpackage", "dh", "lintian"):
+            if not shutil.which(program):
+                cannot(f"{program} is not installed")
+        make("deb")
+        packages.found = sorted(glob.glob(os.path.join(BUILD, "deb", "im*[dl]_*.deb")))
+    return packages.found
+
+
+def stage_packages(stage):
+    os.makedirs(stage + PACKAGES)
+    for path in packages():
+        shutil.copy(path, stage + PACKAGES)
+    shutil.copy(INSTALLED_TEST, stage + PACKAGES)
+
+
+def files(box):
+    """What is there of the system's files, but for what others keep."""
+    pruned = " -o ".join(f"-path {path}" for path in OTHERS)
+    found = box.good("sh", "-c", f"find /etc /lib /usr /var '(' {pruned} ')' -prune -o -print")
+    return set(found.splitlines())
+
+
+def install(box):
+    # A system that is made for a container may forbid services to be started.
+    box.run("rm", "-f", "/usr/sbin/policy-rc.d")
+    box.good("sh", "-c", f"dpkg --install {PACKAGES}/*.deb")
+
+
+def state(box, unit):
+    return box.run("systemctl", "is-active", unit)[1].strip()
+
+
+@case
+def the_checker_has_nothing_to_say():
+    names = [os.path.basename(path) for path in packages()]
+    version = run(IMD, "--version")[1].split()[1]
+    equal([name.rpartition("_")[0] for name in names], [f"imctl_{version}", f"imd_{version}"], "packages")
+    changes, = glob.glob(os.path.join(BUILD, "deb", "*.changes"))
+    status, out, err = run("lintian", "--allow-root", "--fail-on=error,warning", changes)
+    equal((status, out), (0, ""), "lintian", err)
+
+
+@case
+def a_life_with_the_packages():
+    packages()
+    box = machine(stage_packages)
+    before = files(box)
+    # The nodes of the package's own test need not take their time here.
+    box.write("/run/systemd/system/imd.service.d/quick.conf",
+              "[Service]\nExecStart=\nExecStart=/usr/sbin/imd --mock-delay=100ms\n")
+    install(box)
+    equal([state(box, unit) for unit in ("imd.socket", "imd.service")], ["active"] * 2, "units")
+    equal(box.good("systemctl", "is-enabled", "imd.socket", "imd.service"), "enabled\n" * 2, "units")
+    box.good("sh", f"{PACKAGES}/installed")
+    identity = os.stat(box.path(SOCKET)).st_ino
+    with Knocking(box.path(SOCKET)) as knocking:
+        install(box)
+    equal(knocking.refused, [], "connections that were refused in an upgrade")
+    equal(os.stat(box.path(SOCKET)).st_ino, identity, "the socket")
+    matches("^SPEC .*revision=2 ", box.good("sh", "-c", f"echo SPEC | socat - UNIX-CONNECT:{SOCKET}"),
+            "the state behind an upgrade")
+
+    box.good("dpkg", "--remove", "imd")
+    equal([state(box, unit) for unit in ("imd.socket", "imd.service")], ["inactive"] * 2, "units")
+    expect(not os.path.exists(box.path(SOCKET)), "the socket is left")
+    expect(os.path.exists(box.path("/var/lib/imd/imd.db")), "the state is gone before a purge")
+    box.good("dpkg", "--purge", "imd", "imctl")
+    equal(sorted(files(box) - before), [], "what a purge leaves")
+    matches("^imd:", box.good("getent", "passwd", "imd"), "the user, which stays")
+
+
+main(limit_s=600)
