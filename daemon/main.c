@@ -26,7 +26,6 @@
 
 enum {
 	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
 	FD_RESERVE = 32,     /* descriptors for other things than clients; */
 	FD_MIN = 16,         /* with fewer in all there would be none for any client */
 	STATUS_EVERY_S = 1,
@@ -50,6 +49,7 @@ struct imd {
 	struct event *ends[END_SIGNAL_COUNT];
 	int64_t deadline_ms;           /* monotonic; INT64_MAX: none */
 	struct sockaddr_un handed_in;  /* where the socket that was handed over is */
+	const char *socket;            /* where clients find the socket */
 	bool in_turn;
 	bool storage_failed;
 	bool tells_status;
@@ -432,7 +432,8 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 	if (notify_listen_fd(&server.listen_fd, error) < 0)
 		return -1;
 	if (server.listen_fd >= 0)
-		server.path = config->socket = path_of_socket(imd, server.listen_fd);
+		server.path = path_of_socket(imd, server.listen_fd);
+	imd->socket = server.path;
 	if (limit_clients(config, error) < 0)
 		return -1;
 	server.max_clients = config->max_clients;
@@ -464,7 +465,6 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 	if (!config->has_mock_seed)
 		config->mock.seed = seed_random();
 	driver = mock_new(imd->base, &config->mock);
-	config->mock.fail_versions = NULL; /* the driver's now */
 	imd->store = NULL; /* the engine's now */
 	imd->engine = engine_new(&config->core, store, driver, &host, ret_event_seq, error);
 	if (imd->engine == NULL) {
@@ -498,7 +498,7 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 static int imd_run(struct imd *imd, const struct config *config)
 {
 	log_event(LEVEL_INFO, "ready", LOG_STR("version", PACKAGE_VERSION),
-		LOG_STR("socket", config->socket), LOG_STR("state", config->state),
+		LOG_STR("socket", imd->socket), LOG_STR("state", config->state),
 		LOG_STR("driver", config->driver), LOG_U64("mock-seed", config->mock.seed),
 		LOG_U64("max-clients", config->max_clients));
 	notify_ready();
@@ -513,6 +513,16 @@ static int imd_run(struct imd *imd, const struct config *config)
 		log_event(LEVEL_ERR, "loop-ended", LOG_STR("error", strerror(errno)));
 	server_stop(imd->server);
 	return ret < 0 || imd->end_signal == 0 ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+static int print_config(const struct config *config)
+{
+	struct error error;
+
+	if (config_print(config, stdout, &error) == 0)
+		return EXIT_SUCCESS;
+	fprintf(stderr, "imd: %s\n", error.text);
+	return EXIT_FAILED;
 }
 
 static int serve(struct config *config)
@@ -542,13 +552,17 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write */
 	if (config_parse(&config, argc, argv, &error) < 0) {
 		fprintf(stderr, "imd: %s\n", error.text);
-		status = EXIT_USAGE;
+		status = config.exit_status;
 	} else if (config.help) {
 		config_help(stdout);
 	} else if (config.version) {
 		puts("imd " PACKAGE_VERSION);
 	} else if (config.check_state != NULL) {
 		status = state_check(config.check_state);
+	} else if (config.check_config) {
+		config_summary(&config, stdout);
+	} else if (config.print_config) {
+		status = print_config(&config);
 	} else {
 		status = serve(&config);
 	}

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 #include "proto/mem.h"
@@ -22,6 +23,24 @@ void core_config_default(struct core_config *config)
 		.heal_max_ms = 300000,
 		.heal_reset_ms = 600000,
 	};
+}
+
+const struct policy *core_policy(const struct core_config *config, const char *group)
+{
+	size_t low = 0, high = config->policy_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(config->policies[middle].group, group);
+
+		if (order == 0)
+			return &config->policies[middle].policy;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &config->policy;
 }
 
 static const struct id *graph_id_of(const void *context, uint32_t ref)

@@ -17,8 +17,17 @@ struct now {
 	int64_t wall_us;
 };
 
+/* The policy of one group whose UPDATE does not say otherwise. */
+struct group_policy {
+	const char *group;
+	struct policy policy;
+};
+
 struct core_config {
-	struct policy policy;      /* of a group whose UPDATE does not say otherwise */
+	struct policy policy;      /* of a group whose UPDATE does not say otherwise, */
+	struct group_policy *policies; /* but for these, by the names of their groups. They are the
+	                            * caller's, and outlive the core or the next core_configure */
+	size_t policy_count;
 	uint32_t max_groups;
 	uint32_t keep_graphs;      /* ended graphs kept for a group, */
 	uint64_t keep_tasks;       /* and their tasks in memory; the latest ended graph always is */
@@ -36,6 +45,9 @@ struct core_config {
 	void (*new_id)(void *arg, struct id *ret_id); /* ids of graphs: random, handed in */
 	void *new_id_arg;
 };
+
+/* The policy of a group, which need not exist, as far as its UPDATE does not say otherwise. */
+const struct policy *core_policy(const struct core_config *config, const char *group);
 
 /* The defaults of every number above (ids and seed are the caller's). */
 void core_config_default(struct core_config *config);

@@ -51,7 +51,7 @@ struct group *core_group_create(struct core *core, const char *name)
 	core->by_name[place] = group;
 	group->index = core->group_count;
 	core->groups[core->group_count++] = group;
-	group->spec.policy = core->config.policy;
+	group->spec.policy = *core_policy(&core->config, name);
 	group->next_graph = core->next_graph;
 	core->config.new_id(core->config.new_id_arg, &core->next_graph);
 	return group;

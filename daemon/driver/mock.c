@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/id_index.h"
@@ -274,6 +275,19 @@ static void mock_free(struct driver *driver)
 	free(mock);
 }
 
+static void mock_take_config(struct mock *mock, const struct mock_config *config)
+{
+	size_t count = config->fail_version_count;
+
+	free(mock->config.fail_versions);
+	mock->config = *config;
+	mock->config.fail_versions = NULL;
+	if (count == 0)
+		return;
+	mock->config.fail_versions = mem_alloc(count * sizeof(uint64_t));
+	memcpy(mock->config.fail_versions, config->fail_versions, count * sizeof(uint64_t));
+}
+
 struct driver *mock_new(struct event_base *base, const struct mock_config *config)
 {
 	static const struct driver_ops ops = {
@@ -288,7 +302,7 @@ struct driver *mock_new(struct event_base *base, const struct mock_config *confi
 	struct mock *mock = mem_zalloc(1, sizeof *mock);
 
 	mock->driver.ops = &ops;
-	mock->config = *config;
+	mock_take_config(mock, config);
 	mock->random = config->seed;
 	mock->world_free = WORLD_END;
 	mock->event = event_new(base, -1, 0, on_timer, mock);

@@ -11,7 +11,7 @@ struct mock_config {
 	uint64_t delay_min_ms; /* a start or a stop takes from min to max, uniformly; */
 	uint64_t delay_max_ms; /* 0 and 0: it is done within the call */
 	uint64_t seed;
-	uint64_t *fail_versions; /* starts of these versions fail; the driver takes the list over */
+	uint64_t *fail_versions; /* starts of these versions fail; copied */
 	size_t fail_version_count;
 	uint32_t flaky_millionths; /* how probable it is that a start or a stop fails */
 };

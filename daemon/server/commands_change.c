@@ -45,10 +45,11 @@ int request_update(const struct session *session, const struct request *request,
 	const char *if_revision = request->options[OPT_IF_REVISION];
 	struct core_event event = {.kind = CORE_UPDATE};
 
-	event.update.policy = core->config.policy;
 	event.update.note = request->options[OPT_NOTE];
-	if (request_group_name(request, &event.update.group, error) < 0 ||
-		arg_size(request->args[0].text, &event.update.size, error) < 0 ||
+	if (request_group_name(request, &event.update.group, error) < 0)
+		return -1;
+	event.update.policy = *core_policy(&core->config, event.update.group);
+	if (arg_size(request->args[0].text, &event.update.size, error) < 0 ||
 		arg_version(request->args[1].text, &event.update.version, error) < 0 ||
 		policy_read(request, &event.update.policy, error) < 0 ||
 		note_check(event.update.note, error) < 0)

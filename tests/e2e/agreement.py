@@ -6,7 +6,8 @@ import json
 import os
 import re
 
-from imdtest import (IMCTL, IMD, SOURCE, Daemon, case, equal, expect, main, need_imctl, run)
+from imdtest import (IMCTL, IMD, SOURCE, Daemon, case, equal, expect, main, need_imctl, new_path, run,
+                     write)
 
 
 def source(*names):
@@ -262,6 +263,33 @@ def options_of_imd():
     letters = re.findall(r"^ +-(\w), --([a-z-]+)", out, re.M)
     equal(sorted(re.search(r"^-(\w)\b.*--([a-z-]+)", head).groups() for head in heads
                  if not head.startswith("--")), sorted(letters), "letters of options")
+
+
+@case
+def keys_of_imd_conf():
+    """imd.conf(5) and the example have each key that --print-config prints, in its section and order."""
+    _, out, _ = run(IMD, "--print-config")
+    wanted = {}
+    for line in out.splitlines():
+        section, key = re.match(r"\[(.*)\]$", line), re.match(r"#?([a-z-]+)=", line)
+        if section:
+            wanted[section.group(1)] = keys = []
+        elif key:
+            keys.append(key.group(1))
+    expect(len(wanted["imd"]) > 20, wanted)
+    example = source("contrib", "imd.conf.example")
+    headings = {"imd": "THE SECTION OF THE DAEMON", "driver mock": "THE SECTION OF THE MOCK DRIVER"}
+    for section, keys in wanted.items():
+        heads = items("imd.conf.5", headings[section])
+        equal([head.split("=")[0] for head in heads], keys, f"keys of [{section}] in imd.conf(5)")
+        part = example[example.index(f"\n[{section}]"):].split("\n[")[1]
+        equal(sorted(re.findall(r"^#([a-z-]+)=", part.split("\n#[")[0], re.M)), sorted(keys),
+              f"keys of [{section}] in the example")
+    policy = [head.split("=")[0] for head in items("imd.conf.5", "THE SECTIONS OF GROUPS")]
+    expect(len(policy) > 3 and set(policy) < set(wanted["imd"]), policy)
+    path = write(new_path("conf") + "/imd.conf", "[group web]\nno=1\n")
+    _, _, err = run(IMD, f"--config={path}")
+    equal(err.rpartition("it has ")[2].strip().split(", "), policy, "keys of [group NAME] in imd.conf(5)")
 
 
 @case

@@ -37,7 +37,7 @@ OTHERS = {
     "max-unavailable": ("", "-1", "101%", "5%%"),
     "socket-mode": ("", "8", "rw", "01000", "-1", "0x1ff"),
     "log-level": ("", "loud", "INFO", "7"),
-    "state": ("",), "check-state": ("",),
+    "config": ("",), "state": ("",), "check-state": ("",),
     "driver": ("", "docker", "MOCK"),
     "socket": ("",),
 }

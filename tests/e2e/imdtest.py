@@ -377,11 +377,12 @@ def sanitized():
 
 def environment(**more):
     """That of this program without what is meant for a service or for imctl. A daemon finds a
-    place for a state of its own in it."""
+    place for a state of its own in it, and no files that others configure theirs with."""
     names = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC",
              "WATCHDOG_PID", "IMD_SOCKET")
     env = {name: value for name, value in os.environ.items() if name not in names}
-    env.update({"LC_ALL": "C.UTF-8", "STATE_DIRECTORY": new_path("state"), **more})
+    env.update({"LC_ALL": "C.UTF-8", "STATE_DIRECTORY": new_path("state"),
+                "CONFIGURATION_DIRECTORY": new_path("etc"), **more})
     return env
 
 
@@ -483,6 +484,14 @@ class Daemon:
         elif self.process.returncode != 0:
             print(f"# imd ended with {self.process.returncode}: {self.log()[-3000:]}")
         self.manager.close()
+
+
+def write(path, text):
+    """A file with this text, in a directory that is made for it."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(to_bytes(text))
+    return path
 
 
 def run(*arguments, **options):

@@ -1,4 +1,4 @@
-/* The command line: what each option sets, and what is said about every kind of mistake. */
+/* The command line and the files: what each setting sets, and what is said about every kind of mistake. */
 #include <stdlib.h>
 #include <unistd.h>
 #include <string.h>
@@ -126,6 +126,12 @@ static const struct {
 	const char *line, *text;
 } mistakes[] = {
 	{"--colour", "unknown option --colour"},
+	{"--config", "--config needs a value: PATH"},
+	{"-c /a --config=/b", "--config is given twice"},
+	{"--config=", "--config must not be empty"},
+	{"--check-config=1", "--check-config takes no value"},
+	{"--config=/nowhere/imd.conf", "/nowhere/imd.conf cannot be read: No such file"},
+	{"--config=/nowhere/imd.conf --retries=x", "--retries must be"}, /* that comes first */
 	{"--max", "unknown option --max"}, /* could be several */
 	{"-x", "unknown option -x"},
 	{"-xs", "unknown option -x"},
@@ -180,6 +186,113 @@ START_TEST(a_mistake_is_named)
 }
 END_TEST
 
+/* What is said of a file: the whole message behind its name. */
+static const struct {
+	const char *text, *said;
+} file_mistakes[] = {
+	{"retries=1\n", ":1: a key stands in no section"},
+	{"[imd]\n\n# a comment\nretries=x\n", ":4: [imd] retries must be a whole number from 0 to 1000; \"x\""},
+	{"[imd]\ncolour=red\n", ":2: [imd] has no key colour; see imd.conf(5)"},
+	{"[imd]\nmock-seed=1\n", ":2: [imd] has no key mock-seed"},
+	{"[imd]\nhelp=1\n", ":2: [imd] has no key help"},
+	{"[imd]\ncheck-state=/x\n", ":2: [imd] has no key check-state"},
+	{"[imd]\nretries\n", ":2: neither [section] nor key=value nor a comment"},
+	{"[imd]\nretries=\n", ":2: [imd] retries must be"},
+	{"[imd]\nretries=1\nsocket=/x\nretries=1\n", ":4: [imd] retries is given twice in this file"},
+	{"[imd]\n[imd]\nretries=1\n[driver mock]\n[imd]\nretries=1\n", ":6: [imd] retries is given twice"},
+	{"[imd]\ndriver=docker\n", ":2: [imd] driver must be mock; \"docker\""},
+	{"[imd]\nlog-level=loud\n", ":2: [imd] log-level must be err, warning, notice, info or debug; \"loud\""},
+	{"[imd]\nretry-delay=1m\nretry-max=1s\n", ":3: [imd] retry-max must not be below retry-delay"},
+	{"[imd]\nheal-delay=1h\n", ":2: [imd] heal-max must not be below heal-delay"},
+	{"[driver mock]\nsocket=/x\n", ":2: [driver mock] has no key socket; it has delay, seed, fail-version, flaky"},
+	{"[driver mock]\ndelay=2s-1s\n", ":2: [driver mock] delay must be MIN-MAX with MIN not above MAX; \"2s-1s\""},
+	{"[driver docker]\n", ":1: [driver docker] is no section; there are [imd], [driver mock] and [group NAME]"},
+	{"[]\n", ":1: [] is no section"},
+	{"[imd\nretries=1\n", ":1: a section has no ] at its end"},
+	{"[imd] retries=1\n", ":1: something stands behind the ]"},
+	{"[group]\n", ":1: [group] is no section"},
+	{"[group Web]\n", ":1: group must be"},
+	{"[group web]\nretries=1\n", ":2: [group web] has no key retries; it has max-surge, max-unavailable, "
+		"max-parallel, min-ready"},
+	{"[group web]\nmax-surge=x\n", ":2: [group web] max-surge must be"},
+	{"[group web]\nmin-ready=1s\n[group db]\nmin-ready=1s\n[group web]\nmin-ready=1s\n",
+		":6: [group web] min-ready is given twice"},
+};
+
+static char file_path[] = "/tmp/imd-config.XXXXXX";
+
+static void write_file(const char *text)
+{
+	FILE *file = fopen(file_path, "w");
+
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static const char *with_file(const char *options)
+{
+	static char line[256];
+
+	snprintf(line, sizeof line, "--config=%s %s", file_path, options);
+	return line;
+}
+
+START_TEST(a_mistake_in_a_file_is_named)
+{
+	char said[512];
+
+	write_file(file_mistakes[_i].text);
+	snprintf(said, sizeof said, "%s%s", file_path, file_mistakes[_i].said);
+	must_refuse(with_file(""), said);
+	ck_assert_int_eq(config.exit_status, CONFIG_WRONG);
+	must_refuse(with_file("--retries=x"), "--retries must be"); /* before the files */
+	ck_assert_int_eq(config.exit_status, CONFIG_USAGE);
+}
+END_TEST
+
+START_TEST(files_are_read_and_options_override)
+{
+	write_file("\xef\xbb\xbf; a comment\n[imd]\r\n  retries = 7 ; why\n\theal-max=7m\n"
+		"state: /srv/x\n[driver mock] # more\ndelay=1s\nseed=5\nfail-version=3,4\n"
+		"[group web]\nmax-surge=25%\n[group  db]\nmin-ready=3s\n[group none]\n");
+	must_parse(with_file("--max-surge=2 --heal-max=8m --mock-fail-version=9"));
+	ck_assert_uint_eq(config.core.retries, 7);
+	ck_assert_uint_eq(config.core.heal_max_ms, 480000);
+	ck_assert_str_eq(config.state, "/srv/x");
+	ck_assert_uint_eq(config.mock.delay_max_ms, 1000);
+	ck_assert(config.has_mock_seed && config.mock.seed == 5);
+	ck_assert_uint_eq(config.mock.fail_version_count, 1);
+	ck_assert_uint_eq(config.mock.fail_versions[0], 9);
+	ck_assert_uint_eq(config.core.policy_count, 3);
+	ck_assert(core_policy(&config.core, "web")->max_surge.percent);
+	ck_assert_uint_eq(core_policy(&config.core, "web")->max_unavailable.value, 1);
+	ck_assert_uint_eq(core_policy(&config.core, "db")->min_ready_ms, 3000);
+	ck_assert_uint_eq(core_policy(&config.core, "db")->max_surge.value, 2);
+	ck_assert_uint_eq(core_policy(&config.core, "none")->max_surge.value, 2);
+	ck_assert_ptr_eq(core_policy(&config.core, "other"), &config.core.policy);
+	must_refuse(with_file("--heal-delay=1h"), "--heal-max must not be below --heal-delay");
+	ck_assert_int_eq(config.exit_status, CONFIG_USAGE);
+}
+END_TEST
+
+START_TEST(a_long_line_is_refused)
+{
+	char text[400];
+
+	snprintf(text, sizeof text, "[imd]\nstate=/%0190d\nretries=1\n", 0);
+	write_file(text);
+	must_parse(with_file(""));
+	ck_assert_uint_eq(strlen(config.state), 191);
+	snprintf(text, sizeof text, "[imd]\nstate=/%0191d\nretries=1\n", 0);
+	write_file(text);
+	must_refuse(with_file(""), ":2: the line is too long: 197 bytes are the most");
+	snprintf(text, sizeof text, "[imd]\nstate=/%0300d", 0);
+	write_file(text);
+	must_refuse(with_file(""), ":2: the line is too long");
+}
+END_TEST
+
 /* --help tells every option that there is: each stands in it with the value that it takes. */
 START_TEST(help_tells_the_options)
 {
@@ -208,6 +321,10 @@ static Suite *config_suite(void)
 	tcase_add_test(tests, options_of_the_core);
 	tcase_add_loop_test(tests, a_mistake_is_named, 0,
 		(int)(sizeof mistakes / sizeof mistakes[0]));
+	tcase_add_loop_test(tests, a_mistake_in_a_file_is_named, 0,
+		(int)(sizeof file_mistakes / sizeof file_mistakes[0]));
+	tcase_add_test(tests, files_are_read_and_options_override);
+	tcase_add_test(tests, a_long_line_is_refused);
 	tcase_add_test(tests, help_tells_the_options);
 	suite_add_tcase(suite, tests);
 	return suite;
@@ -215,9 +332,14 @@ static Suite *config_suite(void)
 
 int main(void)
 {
-	int status;
+	int status, fd = mkstemp(file_path);
 
+	if (fd < 0)
+		return EXIT_FAILURE;
+	close(fd);
+	setenv("CONFIGURATION_DIRECTORY", "/nowhere", 1);
 	status = unit_run(config_suite(), CK_FORK_GETENV);
 	config_fini(&config);
+	unlink(file_path);
 	return status;
 }

@@ -49,8 +49,7 @@ static void begin(uint64_t min_ms, uint64_t max_ms, uint32_t flaky, uint64_t bad
 		.flaky_millionths = flaky};
 
 	if (bad_version) {
-		config.fail_versions = malloc(sizeof *config.fail_versions);
-		config.fail_versions[0] = bad_version;
+		config.fail_versions = &bad_version;
 		config.fail_version_count = 1;
 	}
 	memset(&world, 0, sizeof world);

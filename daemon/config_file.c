@@ -1,0 +1,285 @@
+/* The files are taken apart by inih. Its own idea of a section is cut at 49 bytes, and it has no word for
+ * the line that a key stands in; so the reader, which hands it one line after the other, keeps both. */
+#include "config_file.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/args.h"
+#include "proto/mem.h"
+#include "settings.h"
+
+#define BLANKS " \t\r\n\v\f"
+enum { PATH_SHOWN = 100, WORD_SHOWN = 64 };
+
+_Static_assert(CONFIG_LINE_MAX + 3 <= INI_MAX_LINE, "inih takes a line and its end");
+
+struct config_reader {
+	struct config *config;
+	const char *path;
+	FILE *file;
+	char *line;
+	size_t capacity;
+	unsigned number;            /* of the line */
+	enum config_section section;
+	struct config_group *group; /* of [group NAME] */
+	char title[LIMIT_GROUP_NAME + sizeof "group "]; /* of the section, as it is written */
+	bool failed;
+	struct error *error;
+};
+
+/* An error of the line that is being read: what came behind it is not looked at. */
+static int reader_fail(struct config_reader *reader, const char *what)
+{
+	reader->failed = true;
+	return error_set(reader->error, ERR_BAD_ARGUMENT, "%.*s:%u: %s", PATH_SHOWN, reader->path,
+		reader->number, what);
+}
+
+/* ---- keys ---------------------------------------------------------------------------------- */
+
+static int refuse_key(struct config_reader *reader, const char *key)
+{
+	struct buf what = BUF_INIT;
+	const char *sep = "";
+	int ret;
+
+	buf_addf(&what, "[%s] has no key %.*s", reader->title, WORD_SHOWN, key);
+	buf_add_str(&what, reader->section == SECTION_IMD ? "; see imd.conf(5)" : "; it has ");
+	for (int i = 0; i < setting_count && reader->section != SECTION_IMD; i++) {
+		if (!setting_in(&settings[i], reader->section))
+			continue;
+		buf_add_str(&what, sep);
+		buf_add_str(&what, setting_key(&settings[i]));
+		sep = ", "; /* behind the first */
+	}
+	buf_add_char(&what, '\0');
+	ret = reader_fail(reader, what.data);
+	buf_fini(&what);
+	return ret;
+}
+
+/* Whether the key has been there in this file; it counts as having been from here on. */
+static bool key_again(struct config_reader *reader, int index)
+{
+	uint64_t bit = UINT64_C(1) << index;
+	uint64_t *here = reader->group != NULL ? &reader->group->given_here
+					       : &reader->config->given_here;
+	bool again = (*here & bit) != 0;
+
+	*here |= bit;
+	if (reader->group != NULL)
+		reader->group->given |= bit;
+	else
+		reader->config->sources[index] = (struct config_source){reader->path, reader->number};
+	return again;
+}
+
+static int read_key(struct config_reader *reader, const char *key, const char *text)
+{
+	char title[sizeof reader->title + SETTING_TITLE_SIZE], what[sizeof title + 32];
+	const struct setting *setting;
+	struct error inner;
+	int index;
+
+	if (reader->section == SECTION_NONE)
+		return reader_fail(reader, "a key stands in no section: [imd] is the first one");
+	index = setting_find_key(reader->section, key);
+	if (index < 0)
+		return refuse_key(reader, key);
+	setting = &settings[index];
+	snprintf(title, sizeof title, "[%s] %s", reader->title, key);
+	if (key_again(reader, index)) {
+		snprintf(what, sizeof what, "%s is given twice in this file", title);
+		return reader_fail(reader, what);
+	}
+	if (setting->kind->set(setting, reader->config,
+			setting_place(setting, reader->config, reader->group), title, text, &inner) < 0)
+		return reader_fail(reader, inner.text);
+	return 0;
+}
+
+static int on_key(void *arg, const char *section, const char *key, const char *text)
+{
+	struct config_reader *reader = arg;
+
+	(void)section;
+	return !reader->failed && read_key(reader, key, text) == 0;
+}
+
+/* ---- sections ------------------------------------------------------------------------------ */
+
+static int section_unknown(struct config_reader *reader, const char *name)
+{
+	char what[LIMIT_ERROR_TEXT];
+
+	snprintf(what, sizeof what,
+		"[%.*s] is no section; there are [imd], [driver mock] and [group NAME]", WORD_SHOWN,
+		name);
+	return reader_fail(reader, what);
+}
+
+static int section_group(struct config_reader *reader, const char *name)
+{
+	struct error inner;
+
+	name += strspn(name, " \t");
+	if (arg_group(name, &inner) < 0)
+		return reader_fail(reader, inner.text);
+	reader->section = SECTION_GROUP;
+	reader->group = config_group(reader->config, name);
+	snprintf(reader->title, sizeof reader->title, "group %s", name);
+	return 0;
+}
+
+static int section_begin(struct config_reader *reader, char *name)
+{
+	reader->group = NULL;
+	if (strncmp(name, "group", 5) == 0 && (name[5] == ' ' || name[5] == '\t'))
+		return section_group(reader, name + 5);
+	if (strcmp(name, "imd") == 0)
+		reader->section = SECTION_IMD;
+	else if (strcmp(name, "driver mock") == 0)
+		reader->section = SECTION_MOCK;
+	else
+		return section_unknown(reader, name);
+	snprintf(reader->title, sizeof reader->title, "%s", name);
+	return 0;
+}
+
+/* `line` is as it will be handed on, and begins with a bracket. */
+static int read_section(struct config_reader *reader, const char *line)
+{
+	const char *end = strchr(line, ']'), *behind;
+	char *name;
+	int ret;
+
+	if (end == NULL)
+		return reader_fail(reader, "a section has no ] at its end");
+	behind = end + 1 + strspn(end + 1, BLANKS);
+	if (*behind != '\0' && *behind != ';' && *behind != '#')
+		return reader_fail(reader, "something stands behind the ] of a section");
+	name = strndup(line + 1, (size_t)(end - line) - 1);
+	if (name == NULL)
+		mem_exhausted();
+	ret = section_begin(reader, name);
+	free(name);
+	return ret;
+}
+
+/* ---- lines --------------------------------------------------------------------------------- */
+
+/* Hands the next line to inih, which takes an indented one for more of the value before: nobody who
+ * indents the keys of a section means that, so blanks at the beginning stay away. */
+static char *next_line(char *ret_line, int size, void *arg)
+{
+	static const char mark[] = "\xef\xbb\xbf"; /* that some editors begin a file of UTF-8 with */
+	struct config_reader *reader = arg;
+	const char *start;
+	ssize_t len;
+
+	if (reader->failed || (len = getline(&reader->line, &reader->capacity, reader->file)) < 0)
+		return NULL;
+	reader->number++;
+	start = reader->line;
+	if (reader->number == 1 && strncmp(start, mark, sizeof mark - 1) == 0)
+		start += sizeof mark - 1;
+	start += strspn(start, BLANKS);
+	if (strlen(reader->line) != (size_t)len) {
+		reader_fail(reader, "the line has a NUL byte in it");
+	} else if (strlen(start) > CONFIG_LINE_MAX + 1 || strlen(start) >= (size_t)size) {
+		char what[64];
+
+		snprintf(what, sizeof what, "the line is too long: %d bytes are the most",
+			CONFIG_LINE_MAX);
+		reader_fail(reader, what);
+	} else if (start[0] == '[') {
+		read_section(reader, start);
+	}
+	return reader->failed ? NULL : strcpy(ret_line, start);
+}
+
+static int read_lines(struct config_reader *reader)
+{
+	int line = ini_parse_stream(next_line, reader, on_key, reader);
+
+	if (reader->failed)
+		return -1;
+	if (line != 0) {
+		reader->number = (unsigned)line;
+		return reader_fail(reader, "neither [section] nor key=value nor a comment");
+	}
+	if (ferror(reader->file)) {
+		return error_set(reader->error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN,
+			reader->path, strerror(errno));
+	}
+	return 0;
+}
+
+static void forget_given_here(struct config *config)
+{
+	config->given_here = 0;
+	for (size_t i = 0; i < config->group_count; i++)
+		config->groups[i].given_here = 0;
+}
+
+int config_file_read(struct config *config, const char *path, bool must_be, struct error *error)
+{
+	struct config_reader reader = {.config = config, .error = error};
+	int ret;
+
+	reader.file = fopen(path, "re");
+	if (reader.file == NULL && !must_be && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (reader.file == NULL) {
+		return error_set(error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN, path,
+			strerror(errno));
+	}
+	reader.path = config_file_add(config, path);
+	forget_given_here(config);
+	ret = read_lines(&reader);
+	free(reader.line);
+	fclose(reader.file);
+	return ret;
+}
+
+static int wanted(const struct dirent *entry)
+{
+	return fnmatch("*.conf", entry->d_name, FNM_PERIOD) == 0;
+}
+
+/* alphasort would go by the locale. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+int config_directory_read(struct config *config, const char *path, struct error *error)
+{
+	struct dirent **entries;
+	int count = scandir(path, &entries, wanted, by_name), ret = 0;
+
+	if (count < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (count < 0) {
+		return error_set(error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN, path,
+			strerror(errno));
+	}
+	for (int i = 0; i < count; i++) {
+		struct buf file = BUF_INIT;
+
+		buf_addf(&file, "%s/%s", path, entries[i]->d_name);
+		buf_add_char(&file, '\0');
+		if (ret == 0)
+			ret = config_file_read(config, file.data, true, error);
+		buf_fini(&file);
+		free(entries[i]);
+	}
+	free(entries);
+	return ret;
+}

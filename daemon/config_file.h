@@ -1,0 +1,15 @@
+/* The files of the configuration: an error names the file, the line, the section and the key. */
+#ifndef IMD_CONFIG_FILE_H
+#define IMD_CONFIG_FILE_H
+
+#include "config.h"
+
+enum { CONFIG_LINE_MAX = 197 }; /* bytes of a line that the reader of the files takes whole */
+
+/* Reads a file into the config, on top of what is there. One that is not there is none, unless it
+ * must be. */
+int config_file_read(struct config *config, const char *path, bool must_be, struct error *error);
+/* Reads the files of a directory whose names end in .conf, by the order of their names. */
+int config_directory_read(struct config *config, const char *path, struct error *error);
+
+#endif
