@@ -72,6 +72,14 @@ const char *config_file_add(struct config *config, const char *path)
 	return config->files[config->file_count++];
 }
 
+struct server_rules config_rules(const struct config *config)
+{
+	return (struct server_rules){
+		.max_clients = config->max_clients,
+		.keep_events = config->keep_events,
+	};
+}
+
 /* ---- the command line ---------------------------------------------------------------------- */
 
 /* What was given of each option; a NULL of an option that takes nothing is no different. */

@@ -10,6 +10,7 @@
 #include "driver/mock.h"
 #include "log.h"
 #include "proto/error.h"
+#include "server/server.h"
 
 #define DEFAULT_SOCKET "/run/imd.sock"
 #define CONFIG_PATH SYSCONFDIR "/imd/imd.conf"
@@ -71,6 +72,9 @@ struct config {
  * where, and what is allowed; config_fini is to be called in either case. */
 int config_parse(struct config *config, int argc, char **argv, struct error *error);
 void config_fini(struct config *config);
+
+/* What the server goes by. */
+struct server_rules config_rules(const struct config *config);
 
 /* The group's part, made where there is none. */
 struct config_group *config_group(struct config *config, const char *name);

@@ -9,32 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
+#include "capacity.h"
 #include "daemon/config.h"
 #include "driver/mock.h"
 #include "engine/engine.h"
 #include "log.h"
 #include "notify.h"
+#include "reload.h"
 #include "server/server.h"
 #include "state.h"
 
 enum {
 	EXIT_FAILED = 1,
-	FD_RESERVE = 32,     /* descriptors for other things than clients; */
-	FD_MIN = 16,         /* with fewer in all there would be none for any client */
 	STATUS_EVERY_S = 1,
 	STATUS_SIZE = 256,
 	PRIORITY_SIGNALS = 0, /* before all else that a pass has to do, */
 	PRIORITY_COUNT = 2,   /* which has the other one */
 };
 
-static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
+static const int end_signals[] = {SIGTERM, SIGINT};
 enum { END_SIGNAL_COUNT = sizeof end_signals / sizeof end_signals[0] };
 
 struct imd {
@@ -47,9 +46,12 @@ struct imd {
 	struct event *status;
 	struct event *watchdog;        /* NULL: nobody wants to hear */
 	struct event *ends[END_SIGNAL_COUNT];
+	struct event *hangup;          /* the signal that means: read the settings again */
+	struct reload reload;
 	int64_t deadline_ms;           /* monotonic; INT64_MAX: none */
 	struct sockaddr_un handed_in;  /* where the socket that was handed over is */
-	const char *socket;            /* where clients find the socket */
+	const char *socket;            /* where clients find the socket, */
+	uint32_t max_clients;          /* and how many may at once, at the start */
 	bool in_turn;
 	bool storage_failed;
 	bool tells_status;
@@ -292,6 +294,15 @@ static void on_end_signal(evutil_socket_t signal, short what, void *arg)
 	event_base_loopbreak(imd->base);
 }
 
+static void on_hangup(evutil_socket_t signal, short what, void *arg)
+{
+	struct imd *imd = arg;
+
+	(void)signal;
+	(void)what;
+	reload_run(&imd->reload);
+}
+
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -313,29 +324,6 @@ static int hold_standard_fds(void)
 	if (fd < 0)
 		return -1;
 	close(fd);
-	return 0;
-}
-
-/* As many descriptors as the system allows, and no more clients than they are enough for. */
-static int limit_clients(struct config *config, struct error *error)
-{
-	struct rlimit limit;
-	uint64_t most;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 0;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur < FD_MIN)
-		return error_set(error, ERR_INTERNAL, "the limit of %llu descriptors is too low: "
-			"at least %d are needed", (unsigned long long)limit.rlim_cur, FD_MIN);
-	most = limit.rlim_cur > FD_RESERVE + 1 ? limit.rlim_cur - FD_RESERVE : 1;
-	if (config->max_clients <= most)
-		return 0;
-	log_event(LEVEL_WARNING, "max-clients-lowered", LOG_U64("asked", config->max_clients),
-		LOG_U64("max-clients", most), LOG_U64("descriptors", limit.rlim_cur));
-	config->max_clients = (uint32_t)most;
 	return 0;
 }
 
@@ -374,6 +362,9 @@ static int events_new(struct imd *imd)
 			event_add(imd->ends[i], NULL) < 0)
 			return -1;
 	}
+	imd->hangup = evsignal_new(imd->base, SIGHUP, on_hangup, imd);
+	if (imd->hangup == NULL || event_add(imd->hangup, NULL) < 0)
+		return -1;
 	if (watchdog_us == 0)
 		return 0;
 	imd->watchdog = event_new(imd->base, -1, EV_PERSIST, on_watchdog, imd);
@@ -399,6 +390,7 @@ static void imd_fini(struct imd *imd)
 		server_free(imd->server);
 	for (int i = 0; i < END_SIGNAL_COUNT; i++)
 		event_free_if(imd->ends[i]);
+	event_free_if(imd->hangup);
 	event_free_if(imd->watchdog);
 	event_free_if(imd->status);
 	event_free_if(imd->deadline);
@@ -424,7 +416,7 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 	struct server_config server = {
 		.path = config->socket,
 		.mode = config->socket_mode,
-		.keep_events = config->keep_events,
+		.rules = config_rules(config),
 		.driver = config->driver,
 		.store = imd->store->ops->name,
 	};
@@ -434,9 +426,9 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 	if (server.listen_fd >= 0)
 		server.path = path_of_socket(imd, server.listen_fd);
 	imd->socket = server.path;
-	if (limit_clients(config, error) < 0)
+	if (limit_clients(config->max_clients, &server.rules.max_clients, error) < 0)
 		return -1;
-	server.max_clients = config->max_clients;
+	imd->max_clients = server.rules.max_clients;
 	imd->server = server_new(imd->base, &server, error);
 	return imd->server != NULL ? 0 : -1;
 }
@@ -472,6 +464,7 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 		return error_set(error, inner.code, "%s is not sound: %s", config->state, inner.text);
 	}
 	state_restore_mock(engine_core(imd->engine), driver);
+	imd->reload.mock = driver;
 	return 0;
 }
 
@@ -491,6 +484,9 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 		return -1;
 	if (engine_set_up(imd, config, &event_seq, error) < 0)
 		return -1;
+	imd->reload.config = config;
+	imd->reload.server = imd->server;
+	imd->reload.engine = imd->engine;
 	server_start(imd->server, imd->engine, event_seq);
 	return 0;
 }
@@ -500,7 +496,7 @@ static int imd_run(struct imd *imd, const struct config *config)
 	log_event(LEVEL_INFO, "ready", LOG_STR("version", PACKAGE_VERSION),
 		LOG_STR("socket", imd->socket), LOG_STR("state", config->state),
 		LOG_STR("driver", config->driver), LOG_U64("mock-seed", config->mock.seed),
-		LOG_U64("max-clients", config->max_clients));
+		LOG_U64("max-clients", imd->max_clients));
 	notify_ready();
 	if (imd->tells_status)
 		status_tell(imd);
@@ -525,9 +521,9 @@ static int print_config(const struct config *config)
 	return EXIT_FAILED;
 }
 
-static int serve(struct config *config)
+static int serve(struct config *config, int argc, char **argv)
 {
-	struct imd imd = {0};
+	struct imd imd = {.reload = {.argc = argc, .argv = argv}};
 	struct error error;
 	int status = EXIT_FAILED;
 
@@ -564,7 +560,7 @@ int main(int argc, char **argv)
 	} else if (config.print_config) {
 		status = print_config(&config);
 	} else {
-		status = serve(&config);
+		status = serve(&config, argc, argv);
 	}
 	config_fini(&config);
 	return status;

@@ -1,9 +1,11 @@
 #include "notify.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 int notify_listen_fd(int *ret_fd, struct error *error)
 {
@@ -36,6 +38,16 @@ bool notify_wanted(void)
 void notify_ready(void)
 {
 	sd_notify(0, "READY=1");
+}
+
+/* The manager takes the READY=1 that comes next for the end of this reload by the time. */
+void notify_reloading(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 }
 
 void notify_stopping(void)

@@ -16,6 +16,8 @@ int notify_listen_fd(int *ret_fd, struct error *error);
 bool notify_wanted(void);
 /* The state is loaded and the socket listens. */
 void notify_ready(void);
+/* The settings are read again; notify_ready when that is done. */
+void notify_reloading(void);
 /* imd is about to end. */
 void notify_stopping(void);
 /* A line that says how things are. */

@@ -84,6 +84,26 @@ void core_fini(struct core *core)
 	timers_fini(&core->timers);
 }
 
+void core_configure(struct core *core, const struct core_config *config)
+{
+	struct core_config fresh = *config;
+
+	assert(config->keep_specs > 0 && config->max_groups > 0);
+	fresh.tasks_stored = core->config.tasks_stored;
+	fresh.seed = core->config.seed;
+	fresh.new_id = core->config.new_id;
+	fresh.new_id_arg = core->config.new_id_arg;
+	core->config = fresh;
+	core->unload_due = fresh.tasks_stored;
+	/* A group that was never declared has no policy of its own, and is shown with the one to come. */
+	for (uint32_t i = 0; i < core->group_count; i++) {
+		struct group *group = core->groups[i];
+
+		if (group->spec.revision == 0)
+			group->spec.policy = *core_policy(&core->config, group->name);
+	}
+}
+
 static void fire(struct core *core, const struct timer *timer)
 {
 	struct group *group;

@@ -148,6 +148,9 @@ int core_preview(struct core *core, const struct core_event *event, struct graph
 
 void core_init(struct core *core, const struct core_config *config);
 void core_fini(struct core *core);
+/* Goes by another config from here on; seed, ids and tasks_stored stay as they are. Nothing changes at once:
+ * what is beyond a lowered limit goes when its like is added to, and delays that run run on. */
+void core_configure(struct core *core, const struct core_config *config);
 
 /* Readers. NULL or *_NONE where there is none. */
 struct group *core_group_find(const struct core *core, const char *name);

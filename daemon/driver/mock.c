@@ -288,6 +288,15 @@ static void mock_take_config(struct mock *mock, const struct mock_config *config
 	memcpy(mock->config.fail_versions, config->fail_versions, count * sizeof(uint64_t));
 }
 
+void mock_configure(struct driver *driver, const struct mock_config *config, bool reseed)
+{
+	struct mock *mock = mock_of(driver);
+
+	mock_take_config(mock, config);
+	if (reseed)
+		mock->random = config->seed;
+}
+
 struct driver *mock_new(struct event_base *base, const struct mock_config *config)
 {
 	static const struct driver_ops ops = {

@@ -17,6 +17,9 @@ struct mock_config {
 };
 
 struct driver *mock_new(struct event_base *base, const struct mock_config *config);
+/* Goes by another config from here on; what is under way ends as it was to. With `reseed`, chance begins
+ * anew. */
+void mock_configure(struct driver *driver, const struct mock_config *config, bool reseed);
 /* The node ran before the driver was there, and runs. */
 void mock_restore(struct driver *driver, const struct id *id);
 

@@ -43,11 +43,10 @@ struct batch {
 };
 
 struct engine {
-	struct core_config config;
 	struct store *store;
 	struct driver *driver;
 	struct engine_host host;
-	struct core core;
+	struct core core;          /* its config outlives it, for the next load */
 	struct batch batches[BATCHES];
 	struct batch *filling;
 	struct batch *flying;      /* with the store; NULL: none */
@@ -259,7 +258,7 @@ static int load(struct engine *engine, uint64_t *ret_seq, struct error *error)
 	struct update *update = &engine->filling->update;
 	int loaded;
 
-	core_init(&engine->core, &engine->config);
+	core_init(&engine->core, &engine->core.config);
 	loaded = engine->store->ops->load(engine->store, &engine->core, ret_seq, error);
 	read_clock(engine);
 	if (loaded < 0 || core_load_end(&engine->core, &engine->now, update, error) < 0)
@@ -276,7 +275,7 @@ static void lose(struct engine *engine, const struct error *why)
 	error_set(&engine->lost_error, ERR_STORAGE, "the state cannot be read just now: %s",
 		why->text);
 	core_fini(&engine->core);
-	core_init(&engine->core, &engine->config);
+	core_init(&engine->core, &engine->core.config);
 	update_clear(&engine->filling->update);
 	reports_fini(&engine->reports);
 	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
@@ -557,8 +556,8 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 {
 	struct engine *engine = mem_zalloc(1, sizeof *engine);
 
-	engine->config = *config;
-	engine->config.tasks_stored = store->ops->fetch != NULL;
+	engine->core.config = *config;
+	engine->core.config.tasks_stored = store->ops->fetch != NULL;
 	engine->store = store;
 	engine->driver = driver;
 	engine->host = *host;

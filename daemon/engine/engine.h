@@ -82,7 +82,8 @@ void engine_forget(struct engine *engine, struct engine_request *request);
 /* Does what is due, for a bounded time. Returns nothing: it wakes or arms its host for the rest. */
 void engine_turn(struct engine *engine);
 
-/* The state, to be read while engine_clean is true. */
+/* The state, to be read while engine_clean is true. core_configure may be called for it at any time outside
+ * of a turn, and holds also when the state is loaded again. */
 struct core *engine_core(struct engine *engine);
 
 struct engine_stats {

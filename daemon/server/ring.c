@@ -88,6 +88,12 @@ void ring_fini(struct ring *ring)
 	ring_init(ring, ring->keep, ring->last);
 }
 
+void ring_keep(struct ring *ring, uint64_t keep)
+{
+	assert(keep > 0);
+	ring->keep = keep;
+}
+
 static struct ring_chunk *ring_chunk_of(const struct ring *ring, uint64_t seq)
 {
 	return ring->chunks[ring->head + ((seq - ring->base) >> ring->chunk_bits)];

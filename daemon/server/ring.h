@@ -55,6 +55,8 @@ struct ring {
 /* The event behind `seq` will be the first. keep is at least 1. */
 void ring_init(struct ring *ring, uint64_t keep, uint64_t seq);
 void ring_fini(struct ring *ring);
+/* Keeps more or fewer events, at least 1, from the next ring_publish on. */
+void ring_keep(struct ring *ring, uint64_t keep);
 
 /* Begins an event, whose number is ring->last + 1: the caller appends its line, LF included, to the
  * buffer and ends it; offset and len of *event are filled in. */

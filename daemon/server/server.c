@@ -39,7 +39,7 @@ static void on_accepted(void *arg, int fd)
 	static const char text[] = "ERR too-many there are as many clients as may be\n";
 	struct server *server = arg;
 
-	if (server->clients < server->config.max_clients) {
+	if (server->clients < server->config.rules.max_clients) {
 		session_new(server, fd);
 		return;
 	}
@@ -115,7 +115,7 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 	link_init(&server->sessions);
 	link_init(&server->dead);
 	words_init(&server->words);
-	ring_init(&server->ring, config->keep_events > 0 ? config->keep_events : 1, 0);
+	ring_init(&server->ring, config->rules.keep_events > 0 ? config->rules.keep_events : 1, 0);
 	if (listener_init(&server->listener, config->path, config->mode, config->listen_fd,
 		    error) < 0) {
 		free(server);
@@ -140,6 +140,13 @@ void server_start(struct server *server, struct engine *engine, uint64_t event_s
 	server->started_ms = now.mono_ms;
 	server->started_us = now.wall_us;
 	listener_start(&server->listener);
+}
+
+void server_configure(struct server *server, const struct server_rules *rules)
+{
+	server->config.rules = *rules;
+	ring_keep(&server->ring, rules->keep_events);
+	server->spec_line.text.len = 0; /* that of a group without a spec shows the policy to come */
 }
 
 void server_stop(struct server *server)

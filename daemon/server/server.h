@@ -8,12 +8,17 @@
 
 struct server;
 
+/* What may be changed while clients are served. */
+struct server_rules {
+	uint32_t max_clients;
+	uint64_t keep_events;  /* events that a watcher may fall behind */
+};
+
 struct server_config {
 	const char *path;      /* of the socket; with listen_fd only to be shown */
 	unsigned mode;         /* of the socket file */
 	int listen_fd;         /* a socket handed over by systemd, never unlinked; -1: none */
-	uint32_t max_clients;
-	uint64_t keep_events;  /* events that a watcher may fall behind */
+	struct server_rules rules;
 	const char *driver;    /* names for STATS */
 	const char *store;
 };
@@ -25,6 +30,9 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 	struct error *error);
 /* Begins to accept. The engine must outlive the server's clients (server_stop). */
 void server_start(struct server *server, struct engine *engine, uint64_t event_seq);
+/* Goes by other rules from here on. Clients that are there stay, and events that are not to be kept any
+ * more go with the next commit. */
+void server_configure(struct server *server, const struct server_rules *rules);
 /* Tells every client ERR shutting-down, closes them all, and removes the socket file if it is its
  * own. */
 void server_stop(struct server *server);

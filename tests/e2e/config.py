@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """The files that imd is configured by: which are read, in what order, what overrides what, and what is said
-of mistakes in them."""
+of mistakes in them; and what becomes of them when they are read again."""
 
 import os
 import re
+import time
 
-from imdtest import IMD, Daemon, case, equal, expect, main, matches, new_path, run, write
+from imdtest import (IMD, Daemon, case, environment, equal, expect, main, matches, new_path, reload, run, write)
 
 
 def imd(*arguments, env=None):
-    return run(IMD, *arguments, **({"env": env} if env else {}))
+    return run(IMD, *arguments, env=env or environment())
 
 
 def refused(pattern, *arguments, status=6):
@@ -206,6 +207,212 @@ max-parallel=3
         equal(policy("default"), ["1", "2", "3"], "default")
         client.ok("UPDATE 3 2 group=web max-surge=0 max-unavailable=1")
         equal(policy("web"), ["0", "1", "0"], "what a request says comes first")
+
+
+# ---- reading them again -----------------------------------------------------------------------------
+
+def configured(text, *options):
+    """A daemon with a file of its own, and that file."""
+    path = write(new_path("etc") + "/imd.conf", text)
+    return Daemon(f"--config={path}", *options), path
+
+
+@case
+def a_reload_is_told_to_the_manager():
+    daemon, _ = configured("")
+    with daemon:
+        for _ in range(3):
+            before = time.monotonic_ns() // 1000
+            told = reload(daemon)
+            expect(before <= told <= time.monotonic_ns() // 1000, f"{told} is not when it began, {before}")
+    equal(len(re.findall("^<5>reloaded files=1$", daemon.log(), re.M)), 3, daemon.log())
+
+
+@case
+def a_reload_loses_neither_client_nor_task():
+    daemon, path = configured("[driver mock]\ndelay=1h\n")
+    with daemon:
+        client, watcher = daemon.client(), daemon.client()
+        watcher.ok("WATCH ALL group=*")
+        graph = client.ok("UPDATE 3 1").end["graph"]
+        watcher.await_event("task-started", task="2")
+        client.send("UPDATE 3 ")
+        client.await_read()
+        write(path, "[imd]\nmax-unavailable=3\nretries=9\n[driver mock]\ndelay=0\n[group web]\nmax-surge=2\n")
+        reload(daemon)
+        matches(r'^<5>reloaded files=1 changed="mock-delay,max-unavailable,retries,group web"$', daemon.log(), "log")
+        client.send("2 group=web\n")
+        made = client.reply().end["graph"]
+        watcher.await_end(made)
+        spec = client.ok("SPEC group=web").one("SPEC")
+        equal([spec["max-surge"], spec["max-unavailable"]], ["2", "3"], "the policy of web")
+        equal(client.ok("SPEC").one("SPEC")["max-unavailable"], "1", "a spec that was declared before")
+        equal([task["state"] for task in client.ok(f"TASKS {graph}").of("TASK") if task["action"] == "start_node"],
+              ["running"] * 3, "tasks in flight")
+        equal(client.stat("watchers"), "1", "watchers")
+        os.remove(path)
+        reload(daemon)
+        matches(rf'^<3>reload-failed error="{path} cannot be read: No such', daemon.log(), "without its file")
+
+
+@case
+def a_group_without_a_spec_shows_the_policy_to_come():
+    daemon, path = configured("")
+    with daemon:
+        client = daemon.client()
+        equal(client.ok("SPEC").one("SPEC")["max-surge"], "0", "before")
+        write(path, "[group default]\nmax-surge=7\n")
+        reload(daemon)
+        equal(client.ok("SPEC").one("SPEC")["max-surge"], "7", "behind")
+        write(path, "")
+        reload(daemon)
+        equal(client.ok("SPEC").one("SPEC")["max-surge"], "0", "without the section")
+        equal(re.findall("^<5>reloaded .*", daemon.log(), re.M),
+              ['<5>reloaded files=1 changed="group default"'] * 2, "log")
+
+
+@case
+def a_bad_file_changes_nothing():
+    daemon, path = configured("[imd]\nmax-surge=1\n")
+    with daemon:
+        client = daemon.client()
+        for text, wrong in (("[imd]\nmax-surge=2\nretries=x\n", r":3: [imd] retries must be"),
+                            ("[imd]\nmax-surge=2\nheal-delay=20m\n", ":3: [imd] heal-max must not be below"),
+                            ("[imd]\nmax-surge=2\n[group web]\nretries=1\n", ":4: [group web] has no key")):
+            write(path, text)
+            reload(daemon)
+            expect(f'<3>reload-failed error="{path}{wrong}' in daemon.log(), wrong, daemon.log())
+            equal(client.ok("SPEC").one("SPEC")["max-surge"], "1", text)
+
+
+@case
+def what_needs_a_restart_is_said_each_time():
+    daemon, path = configured("[imd]\nmax-surge=1\n")
+    with daemon:
+        client = daemon.client()
+        write(path, "[imd]\nsocket=/nowhere/sock\nstate=/nowhere/db\nsocket-mode=0600\nmax-surge=2\n")
+        for _ in range(2):
+            reload(daemon)
+        log = daemon.log()
+        equal(len(re.findall(r"^<4>needs-restart setting=state running=\S+ configured=/nowhere/db$", log, re.M)), 2,
+              log)
+        equal(len(re.findall(r"^<4>needs-restart setting=socket-mode running=0660 configured=0600$", log, re.M)), 2,
+              log)
+        expect("setting=socket " not in log, "an option overrides the file", log)
+        equal(client.ok("SPEC").one("SPEC")["max-surge"], "2", "the rest is applied")
+        equal(daemon.client().stat("driver"), "mock", "driver")
+        equal(client.ok("UPDATE 0 1").code, None, "UPDATE")
+
+
+@case
+def options_override_what_is_read_again():
+    daemon, path = configured("[imd]\nmax-surge=1\n", "--max-surge=5")
+    with daemon:
+        write(path, "[imd]\nmax-surge=2\nmax-parallel=3\n")
+        reload(daemon)
+        spec = daemon.client().ok("SPEC").one("SPEC")
+        equal([spec["max-surge"], spec["max-parallel"]], ["5", "3"], "policy")
+
+
+@case
+def fewer_clients():
+    daemon, path = configured("[imd]\nmax-clients=3\n")
+    with daemon:
+        clients = [daemon.client() for _ in range(3)]
+        for client in clients:
+            client.ok("PING")
+        write(path, "[imd]\nmax-clients=2\n")
+        reload(daemon)
+        for client in clients:
+            client.ok("PING")
+        clients.pop().close()
+        clients[0].ok("PING")
+        equal(daemon.client().line().code, "too-many", "one more")
+        clients.pop().close()
+        while clients[0].stat("clients") != "1":
+            continue
+        daemon.client().ok("PING")
+
+
+@case
+def fewer_of_what_is_kept():
+    daemon, path = configured("", "--mock-delay=0")
+    with daemon:
+        client, watcher = daemon.client(), daemon.client()
+        watcher.ok("WATCH ALL")
+        for version in range(30):
+            watcher.await_end(client.ok(f"UPDATE 3 {version}").end["graph"])
+        equal(len(client.ok("SPECS").records), 30, "revisions")
+        write(path, "[imd]\nkeep-specs=2\nkeep-graphs=3\nkeep-nodes=4\nkeep-events=5\nkeep-tasks=0\n")
+        reload(daemon)
+        equal(len(client.ok("SPECS").records), 30, "revisions, until the next commit")
+        watcher.await_end(client.ok("UPDATE 3 40").end["graph"])
+        equal(len(client.ok("SPECS").records), 2, "revisions")
+        equal(len(client.ok("GRAPHS").records), 3, "graphs")
+        equal(len(client.ok("NODES all=yes").records), 3 + 4, "nodes")
+        expect(int(client.stat("ring-events")) <= 5, "events", client.stat("ring-events"))
+        last = int(client.stat("events"))
+        client.fails(f"WATCH ALL since={last - 6}", "gone")
+        for graph in client.ok("GRAPHS").records:
+            expect(client.ok(f"TASKS {graph['id']}").records, "tasks of", graph)
+        write(path, "[imd]\nmax-groups=1\n")
+        reload(daemon)
+        client.fails("UPDATE 1 1 group=one-more", "too-many")
+
+
+@case
+def another_mock_driver():
+    daemon, path = configured("[driver mock]\ndelay=0\n", "--retries=0")
+    with daemon:
+        client, watcher = daemon.client(), daemon.client()
+        watcher.ok("WATCH GRAPHS")
+        equal(watcher.await_end(client.ok("UPDATE 2 1").end["graph"])[-1].type, "graph-succeeded", "1")
+        write(path, "[driver mock]\ndelay=0\nfail-version=2,3\nseed=5\n")
+        reload(daemon)
+        equal(watcher.await_end(client.ok("UPDATE 2 2").end["graph"])[-1].type, "graph-failed", "2")
+        write(path, "[driver mock]\ndelay=0\nfail-version=3\n")
+        reload(daemon)
+        equal(watcher.await_end(client.ok("UPDATE 2 2").end["graph"])[-1].type, "graph-succeeded", "2 again")
+        equal(re.findall("changed=(.*)$", daemon.log(), re.M),
+              ["mock-seed,mock-fail-version"] * 2, "log")
+
+
+@case
+def another_log_level():
+    daemon, path = configured("[imd]\nlog-level=err\n")
+    with daemon:
+        reload(daemon)
+        equal(daemon.log(), "", "the log of errors")
+        write(path, "[imd]\nlog-level=info\n")
+        reload(daemon)
+        equal(daemon.log(), "<5>reloaded files=1 changed=log-level\n", "the log")
+
+
+@case
+def reloads_in_a_storm_of_requests():
+    texts = ["[imd]\nkeep-events=1\nkeep-graphs=1\nkeep-specs=1\nkeep-nodes=0\nkeep-tasks=0\n",
+             "[imd]\nkeep-events=1000\nmax-surge=2\n[group web]\nmax-surge=1\n",
+             "[imd]\nretries=0\nkeep-nodes=3\nkeep-graphs=2\n[driver mock]\ndelay=0-2ms\nflaky=0.1\n", "[imd]\nno\n"]
+    daemon, path = configured("", "--mock-delay=0")
+    with daemon:
+        clients = [daemon.client() for _ in range(4)]
+        for number in range(40):
+            for client in clients:
+                client.send(f"UPDATE {number % 9} {number} group=web\nUPDATE 20 {number}\nNODES all=yes\n"
+                            "GRAPHS group=*\nSPECS\n")
+            # In one step, as an editor does it: half a file would be another story.
+            os.rename(write(path + "~", texts[number % 4]), path)
+            reload(daemon)
+            for client in clients:
+                for _ in range(5):
+                    expect(client.reply().code in (None, "gone"), "a reply")
+        write(path, "")
+        reload(daemon)
+        watcher = daemon.client()
+        watcher.ok("WATCH ALL")
+        watcher.await_end(clients[0].ok("UPDATE 1 100").end["graph"])
+        equal(clients[0].stat("clients"), "5", "clients")
+        equal(clients[0].stat("commits-failed"), "0", "commits that failed")
 
 
 main()

@@ -395,11 +395,17 @@ class Manager:
         self.socket.bind(self.path)
         self.socket.settimeout(1)
         self.seen = []
+        self.rest = []  # lines of the last message that nobody has awaited yet
 
     def await_line(self, pattern, process=None):
         """Until a line matches. While nothing comes, looks whether the process still lives."""
         waited = 0
         while True:
+            while self.rest:
+                line = self.rest.pop(0)
+                self.seen.append(line)
+                if re.fullmatch(pattern, line):
+                    return line
             try:
                 message = self.socket.recv(4096).decode()
             except TimeoutError:
@@ -408,10 +414,7 @@ class Manager:
                 if process is not None and process.poll() is not None:
                     return None
                 continue
-            for line in message.splitlines():
-                self.seen.append(line)
-                if re.fullmatch(pattern, line):
-                    return line
+            self.rest = message.splitlines()
 
     def close(self):
         self.socket.close()
@@ -484,6 +487,15 @@ class Daemon:
         elif self.process.returncode != 0:
             print(f"# imd ended with {self.process.returncode}: {self.log()[-3000:]}")
         self.manager.close()
+
+
+def reload(daemon):
+    """Has a daemon read its files again, until it says that it has. Returns when it began, by its clock."""
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.manager.await_line("RELOADING=1", daemon.process)
+    begun = daemon.manager.await_line(r"MONOTONIC_USEC=\d+", daemon.process)
+    expect(daemon.manager.await_line("READY=1", daemon.process), f"it ended: {daemon.log()}")
+    return int(begun.partition("=")[2])
 
 
 def write(path, text):

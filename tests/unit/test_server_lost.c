@@ -136,7 +136,7 @@ static void run(void)
 static void begin(void)
 {
 	struct server_config server = {.path = house.address.sun_path, .mode = 0600,
-		.listen_fd = -1, .max_clients = CLIENTS, .keep_events = 100, .driver = "mock",
+		.listen_fd = -1, .rules = {.max_clients = CLIENTS, .keep_events = 100}, .driver = "mock",
 		.store = "house"};
 	struct mock_config mock = {0};
 	struct core_config core;
