@@ -38,6 +38,8 @@ static const struct command commands[] = {
 	{"ping", VERB_ping, 0, NULL, "asks whether imd answers", command_ping},
 	{"raw", VERB_COUNT, 0, "LINE…", "sends each LINE as a request, prints what comes back",
 		command_raw},
+	{"completion", VERB_COUNT, 0, "SHELL", "prints a script that has bash, zsh or fish complete words",
+		command_completion},
 	{"help", VERB_COUNT, 0, "[COMMAND]", "explains imctl or a command", command_help_command},
 };
 
@@ -122,8 +124,7 @@ const char *command_help(const struct command *command)
 	return command->help != NULL ? command->help : verb_row(command->verb)->help;
 }
 
-/* The arguments as a usage shows them: SIZE VERSION, ID, LINE…, [COMMAND]. */
-static void add_args(struct buf *buf, const struct command *command)
+void command_add_args(struct buf *buf, const struct command *command)
 {
 	const char *args = command->args != NULL ? command->args : verb_row(command->verb)->args;
 
@@ -137,7 +138,7 @@ void command_add_name(struct buf *buf, const struct command *command)
 
 	buf_addf(buf, "%s ", command->name);
 	before = buf->len;
-	add_args(buf, command);
+	command_add_args(buf, command);
 	if (buf->len == before)
 		buf->len--;
 }
@@ -181,7 +182,7 @@ static int check_args(const struct ctl *ctl)
 
 	if (ctl->arg_count >= range.min && ctl->arg_count <= range.max)
 		return 0;
-	add_args(&args, ctl->command);
+	command_add_args(&args, ctl->command);
 	if (ctl->arg_count < range.min)
 		say("%s needs %.*s", ctl->command->name, (int)args.len, args.data);
 	else if (range.max == 0)

@@ -32,6 +32,8 @@ bool command_begins_with(const struct command *command, const char *word);
 /* The set of options that the command takes besides the global ones. */
 unsigned command_options(const struct command *command);
 const char *command_help(const struct command *command);
+/* Appends the arguments as a usage shows them: SIZE VERSION, ID, LINE…, [COMMAND]. */
+void command_add_args(struct buf *buf, const struct command *command);
 /* Appends "nodes get ID". */
 void command_add_name(struct buf *buf, const struct command *command);
 /* Appends "nodes ls [--all]". */
@@ -45,7 +47,7 @@ int command_check(const struct ctl *ctl);
  * OK told. */
 int command_act(struct ctl *ctl);
 
-/* The functions of the rows, in commands_*.c and help.c. */
+/* The functions of the rows, in commands_*.c, completion.c and help.c. */
 int command_update(struct ctl *ctl);
 int command_plan(struct ctl *ctl);
 int command_spec(struct ctl *ctl);
@@ -67,6 +69,7 @@ int command_stats(struct ctl *ctl);
 int command_metrics(struct ctl *ctl);
 int command_ping(struct ctl *ctl);
 int command_raw(struct ctl *ctl);
+int command_completion(struct ctl *ctl);
 int command_help_command(struct ctl *ctl);
 
 /* What --help and --version print; also without a command. */

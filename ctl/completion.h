@@ -1,0 +1,44 @@
+/* Scripts that have shells complete the words of imctl, made from the rows of commands and options. */
+#ifndef IMD_CTL_COMPLETION_H
+#define IMD_CTL_COMPLETION_H
+
+#include "command.h"
+#include "options.h"
+
+/* What can be said of the value of an option, or of the arguments of a command. */
+enum completion {
+	COMPLETE_NOTHING,
+	COMPLETE_FILES,
+	COMPLETE_GROUPS,   /* of the imd that runs */
+	COMPLETE_IDS,      /* of its nodes or graphs: the first column of what `nodes ls` prints */
+	COMPLETE_COMMANDS,
+	COMPLETE_SHELLS,
+};
+
+enum completion completion_of_option(unsigned option);
+enum completion completion_of_command(const struct command *command);
+/* The word for it in a script: "groups"; "" of nothing. */
+const char *completion_name(enum completion completion);
+
+/* Calls add for each word that a command may begin with; with a family, such as "nodes", for each word
+ * behind that. */
+typedef void completion_add(struct buf *buf, const char *word, const char *help);
+void completion_each_word(struct buf *buf, const char *family, completion_add *add);
+/* Calls add for each family. */
+void completion_each_family(struct buf *buf, void (*add)(struct buf *buf, const char *family));
+
+/* Appends all options that take a value, "--socket" and so on, with this between them. */
+void completion_add_value_options(struct buf *buf, const char *between);
+/* Appends the letters of such options: "sg". */
+void completion_add_value_letters(struct buf *buf);
+/* Appends the shells that there are scripts for, parted by blanks. */
+void completion_add_shells(struct buf *buf);
+/* Appends text in single quotes, as all these shells understand them. */
+void completion_add_quoted(struct buf *buf, const char *text);
+
+/* Each appends the script for a shell. */
+void completion_bash(struct buf *buf);
+void completion_zsh(struct buf *buf);
+void completion_fish(struct buf *buf);
+
+#endif

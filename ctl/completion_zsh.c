@@ -1,0 +1,219 @@
+/* The completion for zsh: as that for bash, but with the help of every word. */
+
+#include "completion.h"
+
+
+static const char head[] =
+	"#compdef imctl\n"
+	"# Completion of imctl for zsh, as `imctl completion zsh` prints it.\n"
+	"\n"
+	"# What there is behind these words: the next ones, options, and the kind of arguments.\n"
+	"_imctl_row() {\n"
+	"	commands=() options=() completes=''\n"
+	"	case $1 in\n";
+
+static const char of_values[] =
+	"	esac\n"
+	"}\n"
+	"\n"
+	"# The kind of the value of an option.\n"
+	"_imctl_value() {\n"
+	"	case $1 in\n";
+
+static const char asking[] =
+	"	*) completes='' ;;\n"
+	"	esac\n"
+	"}\n"
+	"\n"
+	"_imctl_ask() {\n"
+	"	\"${(Q)words[1]/#\\~/$HOME}\" --timeout=1s --quiet ${socket:+--socket=$socket} \"$@\" 2>/dev/null\n"
+	"}\n"
+	"\n"
+	"_imctl_complete() {\n"
+	"	case $completes in\n"
+	"	files) _files ;;\n"
+	"	groups) compadd -- ${(f)\"$(_imctl_ask groups ls)\"} ;;\n"
+	"	ids) compadd -- ${(f)\"$(_imctl_ask \"--group=${group:-*}\" ${name%% *} ls)\"} ;;\n"
+	"	shells) compadd -- ";
+
+static const char walking[] =
+	" ;;\n"
+	"	*) return 1 ;;\n"
+	"	esac\n"
+	"}\n"
+	"\n"
+	"_imctl_note() {\n"
+	"	case $1 in\n"
+	"	-g | --group) group=$2 ;;\n"
+	"	-s | --socket) socket=$2 ;;\n"
+	"	esac\n"
+	"}\n"
+	"\n"
+	"# A bundle of letters; what stands behind one that takes a value is that.\n"
+	"_imctl_letters() {\n"
+	"	local flags=${1%%[";
+
+static const char walking_letters[] =
+	"]*}\n"
+	"	local rest=${1:${#flags}}\n"
+	"	case $rest in\n"
+	"	?) pending=-$rest ;;\n"
+	"	??*) _imctl_note \"-${rest[1]}\" \"${rest[2,-1]}\" ;;\n"
+	"	esac\n"
+	"}\n"
+	"\n"
+	"# Of the words before the one in question: which are no options, and what the last one has still to be\n"
+	"# given.\n"
+	"_imctl_walk() {\n"
+	"	local word\n"
+	"	for word in \"${(@Q)words[2,CURRENT-1]}\"; do\n"
+	"		if [[ -n $pending ]]; then\n"
+	"			_imctl_note \"$pending\" \"$word\"\n"
+	"			pending=''\n"
+	"			continue\n"
+	"		fi\n"
+	"		case $word in\n"
+	"		--*=*) _imctl_note \"${word%%=*}\" \"${word#*=}\" ;;\n"
+	"		";
+
+static const char tail[] =
+	") pending=$word ;;\n"
+	"		--*) ;;\n"
+	"		-?*) _imctl_letters \"$word\" ;;\n"
+	"		*) before+=(\"$word\") ;;\n"
+	"		esac\n"
+	"	done\n"
+	"}\n"
+	"\n"
+	"# The options that are not given yet; none may be given twice.\n"
+	"_imctl_options() {\n"
+	"	local option\n"
+	"	local -a left=()\n"
+	"	for option in $options; do\n"
+	"		[[ \" ${words[2,CURRENT-1]} \" == *\" ${option%%:*}\"[\\ =]* ]] || left+=(\"$option\")\n"
+	"	done\n"
+	"	_describe -o option left\n"
+	"}\n"
+	"\n"
+	"_imctl() {\n"
+	"	local completes name='' group='' socket=${IMD_SOCKET-} pending=''\n"
+	"	local -a commands options before=()\n"
+	"\n"
+	"	_imctl_walk\n"
+	"	if [[ -n $pending ]]; then\n"
+	"		_imctl_value \"$pending\"\n"
+	"		_imctl_complete\n"
+	"		return\n"
+	"	fi\n"
+	"	if [[ $PREFIX == --*=* ]]; then\n"
+	"		_imctl_value \"${PREFIX%%=*}\"\n"
+	"		compset -P '*='\n"
+	"		_imctl_complete\n"
+	"		return\n"
+	"	fi\n"
+	"	_imctl_row ''\n"
+	"	while (( $#commands && $#before )); do\n"
+	"		name=${name:+$name }$before[1]\n"
+	"		shift before\n"
+	"		_imctl_row \"$name\"\n"
+	"	done\n"
+	"	if [[ $completes == commands ]]; then\n"
+	"		_imctl_row \"$before\"\n"
+	"		completes=''\n"
+	"		before=()\n"
+	"	fi\n"
+	"	if [[ $PREFIX == -* ]]; then\n"
+	"		_imctl_options\n"
+	"	elif (( $#commands )); then\n"
+	"		_describe command commands\n"
+	"	elif (( ! $#before )); then\n"
+	"		_imctl_complete\n"
+	"	fi\n"
+	"}\n"
+	"\n"
+	"# The file is the function's body where zsh finds it in fpath, and may as well be sourced.\n"
+	"if [[ ${funcstack[1]} == _imctl ]]; then\n"
+	"	_imctl \"$@\"\n"
+	"else\n"
+	"	compdef _imctl imctl\n"
+	"fi\n";
+
+/* A word and its help, as _describe has them. */
+static void add_described(struct buf *buf, const char *word, const char *help)
+{
+	struct buf text = BUF_INIT;
+
+	buf_addf(&text, "%s:%s", word, help);
+	buf_add_char(&text, '\0');
+	buf_add_str(buf, "\n			");
+	completion_add_quoted(buf, text.data);
+	buf_fini(&text);
+}
+
+static void add_options(struct buf *buf, unsigned options)
+{
+	buf_add_str(buf, "		options=(");
+	for (unsigned option = 0; option < CTL_OPTION_COUNT; option++) {
+		struct ctl_option_row row = ctl_option_row(option);
+		struct buf word = BUF_INIT;
+
+		if ((options & OPT(option)) == 0)
+			continue;
+		buf_addf(&word, "--%s", row.key);
+		buf_add_char(&word, '\0');
+		add_described(buf, word.data, row.help);
+		buf_fini(&word);
+	}
+	buf_add_str(buf, "\n		)");
+}
+
+static void add_words_row(struct buf *buf, const char *family)
+{
+	buf_addf(buf, "	'%s')\n		commands=(", family != NULL ? family : "");
+	completion_each_word(buf, family, add_described);
+	buf_add_str(buf, "\n		)\n");
+	add_options(buf, CTL_GLOBAL_OPTIONS);
+	buf_add_str(buf, " ;;\n");
+}
+
+static void add_command_row(struct buf *buf, const struct command *command)
+{
+	enum completion completion = completion_of_command(command);
+
+	buf_addf(buf, "	'%s')\n", command->name);
+	add_options(buf, command_options(command) | CTL_GLOBAL_OPTIONS);
+	if (completion != COMPLETE_NOTHING)
+		buf_addf(buf, "\n		completes=%s", completion_name(completion));
+	buf_add_str(buf, " ;;\n");
+}
+
+static void add_value_row(struct buf *buf, unsigned option)
+{
+	struct ctl_option_row row = ctl_option_row(option);
+
+	if (completion_of_option(option) == COMPLETE_NOTHING)
+		return;
+	buf_add_char(buf, '\t');
+	if (row.letter != 0)
+		buf_addf(buf, "-%c | ", row.letter);
+	buf_addf(buf, "--%s) completes=%s ;;\n", row.key, completion_name(completion_of_option(option)));
+}
+
+void completion_zsh(struct buf *buf)
+{
+	buf_add_str(buf, head);
+	add_words_row(buf, NULL);
+	completion_each_family(buf, add_words_row);
+	for (size_t i = 0; command_at(i) != NULL; i++)
+		add_command_row(buf, command_at(i));
+	buf_add_str(buf, of_values);
+	for (unsigned option = 0; option < CTL_OPTION_COUNT; option++)
+		add_value_row(buf, option);
+	buf_add_str(buf, asking);
+	completion_add_shells(buf);
+	buf_add_str(buf, walking);
+	completion_add_value_letters(buf);
+	buf_add_str(buf, walking_letters);
+	completion_add_value_options(buf, " | ");
+	buf_add_str(buf, tail);
+}

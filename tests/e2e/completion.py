@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+"""The completions of imctl in the shells themselves: commands, options, and the groups and ids of an imd
+that runs."""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import time
+
+from imdtest import (IMCTL, TIMEOUT_S, Daemon, Failed, Skip, case, children, environment, equal, expect, kill, main,
+                     matches, need_imctl, new_path, run)
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def need(shell):
+    need_imctl()
+    if not shutil.which(shell):
+        raise Skip(f"{shell} is not installed")
+
+
+def script(shell):
+    status, out, err = run(IMCTL, "completion", shell)
+    equal((status, err), (0, ""), f"imctl completion {shell}")
+    return out
+
+
+def script_path(shell, name=None):
+    """Where the script is, for a shell to source; a name of its own is what zsh needs."""
+    folder = new_path(shell)
+    os.mkdir(folder)
+    path = os.path.join(folder, name or f"imctl.{shell}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(script(shell))
+    return path
+
+
+def shell_environment(**more):
+    """One in which imctl is the one under test, and nothing of the user's is read."""
+    return environment(PATH=f"{os.path.dirname(IMCTL)}:{os.environ['PATH']}", HOME=new_path("home"),
+                       TERM="xterm", **more)
+
+
+def overview():
+    """name: its options, of all commands; and the options of every command."""
+    status, out, err = run(IMCTL, "--json", "help")
+    equal(status, 0, err)
+    table = json.loads(out)
+    every = [option["name"] for option in table["options"]]
+    return {command["name"]: [option["name"] for option in command["options"]] + every
+            for command in table["commands"]}
+
+
+def words_behind(names, first=None):
+    """What may follow: the first words of all commands, or the second ones of a family."""
+    if first is None:
+        return sorted({name.split()[0] for name in names})
+    return sorted(name.split()[1] for name in names if name.startswith(first + " "))
+
+
+def families(names):
+    return sorted({name.split()[0] for name in names if " " in name})
+
+
+def example(names, options="--mock-delay=0"):
+    """A daemon with groups and nodes; its client, and what ids there are by now."""
+    imd = Daemon(options)
+    client, watcher = imd.client(), imd.client()
+    watcher.ok("WATCH GRAPHS group=*")
+    for name in names:
+        watcher.await_end(client.ok(f"UPDATE 3 1 group={name}").end["graph"])
+    return imd, client
+
+
+def ids(client, what, group="*"):
+    return sorted(record["id"] for record in client.ok(f"{what} group={group}").records)
+
+
+# ---- what all have ----------------------------------------------------------------------------------
+
+@case
+def every_row_is_in_every_script():
+    need_imctl()
+    table = overview()
+    expect(len(table) > 20, table)
+    for shell in SHELLS:
+        text = script(shell)
+        for name, options in table.items():
+            expect(name in text or shell == "fish", f"{name} is not in the script for {shell}")
+            for word in name.split():
+                matches(rf"(^|[ '(]){word}\b", text, f"the script for {shell}")
+            for option in options:
+                expect(f"--{option}" in text or f"-l {option} " in text, f"--{option} in that for {shell}")
+        equal(json.loads(run(IMCTL, "--json", "completion", shell)[1]), {"script": text}, "as JSON")
+
+
+@case
+def a_shell_that_is_not_known():
+    need_imctl()
+    status, out, err = run(IMCTL, "completion", "tcsh")
+    equal((status, out), (2, ""), "imctl completion tcsh")
+    matches("bash zsh fish.*'tcsh'", err, "imctl completion tcsh")
+    equal(run(IMCTL, "completion")[0], 2, "imctl completion")
+
+
+# ---- bash -------------------------------------------------------------------------------------------
+
+DEFAULT_BREAKS = " \t\n\"'><=;|&("
+
+BASH = """
+COMP_WORDBREAKS=$1; source "$2"; shift 2
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_imctl
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+class Bash:
+    """Asks bash, as it asks the function: by the words of the line, the last of which is completed."""
+
+    def __init__(self, imd=None, breaks=DEFAULT_BREAKS):
+        need("bash")
+        self.path = script_path("bash")
+        self.breaks = breaks
+        self.env = shell_environment(IMD_SOCKET=imd.path if imd else new_path("nobody"))
+
+    def split(self, line):
+        """A word has its "=" apart, where bash has it so."""
+        words = []
+        for word in line.split(" "):
+            parts = re.split("(=)", word) if "=" in self.breaks and "=" in word else [word]
+            words += [part for part in parts[:-1] if part] + [parts[-1]] * (parts[-1] != "" or len(parts) == 1)
+        return words
+
+    def __call__(self, line):
+        status, out, err = run("bash", "--norc", "-c", BASH, "bash", self.breaks, self.path, *self.split(line),
+                               env=self.env)
+        equal((status, err), (0, ""), f"bash, completing {line!r}")
+        return sorted(out.split())
+
+
+@case
+def bash_completes_commands():
+    bash, names = Bash(), overview()
+    equal(bash("imctl "), words_behind(names), "first words")
+    equal(bash("imctl n"), ["nodes"], "n")
+    equal(bash("imctl -q --timeout 3s n"), ["nodes"], "n behind options")
+    equal(bash("imctl -qs /nowhere n"), ["nodes"], "n behind letters")
+    for family in families(names):
+        equal(bash(f"imctl {family} "), words_behind(names, family), family)
+        equal(bash(f"imctl help {family} "), words_behind(names, family), f"help {family}")
+    equal(bash("imctl help up"), ["update"], "help up")
+    equal(bash("imctl graphs stream-"), ["stream-tasks"], "graphs stream-")
+    equal(bash("imctl completion "), sorted(SHELLS), "shells")
+    for line in ("imctl frobnicate ", "imctl nodes frobnicate ", "imctl update ", "imctl ping ", "imctl help ping "):
+        equal(bash(line), [], line)
+
+
+@case
+def bash_completes_options():
+    bash = Bash()
+    for name, options in overview().items():
+        equal(bash(f"imctl {name} -"), sorted("--" + option for option in options), name)
+    equal(bash("imctl update 3 1 --max-s"), ["--max-surge"], "--max-s")
+    equal(bash("imctl --js"), ["--json"], "--js")
+    equal(bash("imctl --json nodes ls --j"), [], "--j, which is given")
+    equal(bash("imctl update --max-surge "), [], "a value that is not known")
+    expect("--all" in bash("imctl nodes ls --al"), "an option of one command")
+
+
+@case
+def bash_completes_groups_and_ids():
+    imd, client = example(("web", "worker", "db.main"))
+    with imd:
+        groups = ["db.main", "default", "web", "worker"]
+        for breaks in (DEFAULT_BREAKS, DEFAULT_BREAKS.replace("=", "")):
+            bash = Bash(imd, breaks)
+            for line, wanted in (("imctl -g ", groups), ("imctl --group w", ["web", "worker"]),
+                                 ("imctl nodes ls -g d", ["db.main", "default"])):
+                equal(bash(line), wanted, line)
+            prefix = "" if "=" in breaks else "--group="
+            equal(bash("imctl spec --group=w"), [prefix + "web", prefix + "worker"], "--group=w")
+            equal(bash("imctl spec --group="), [prefix + group for group in groups], "--group=")
+        bash = Bash(imd)
+        nodes, graphs = ids(client, "NODES"), ids(client, "GRAPHS")
+        for command in ("get", "kill", "mark"):
+            equal(bash(f"imctl nodes {command} "), nodes, f"nodes {command}")
+        for command in ("get", "cancel", "stream-tasks", "dot"):
+            equal(bash(f"imctl graphs {command} "), graphs, f"graphs {command}")
+        equal(bash(f"imctl nodes get {nodes[0][:6]}"), [id for id in nodes if id[:6] == nodes[0][:6]], "a prefix")
+        equal(bash(f"imctl nodes get {nodes[0]} "), [], "behind an id")
+        for line in ("imctl -g web nodes get ", "imctl --group=web nodes get ", "imctl nodes get -gweb "):
+            equal(bash(line), ids(client, "NODES", "web"), line)
+        stranger = Bash()
+        equal(stranger("imctl nodes get "), [], "without imd")
+        equal(stranger("imctl -g "), [], "without imd")
+        for line in (f"imctl -s {imd.path} -g w", f"imctl --socket={imd.path} -g w", f"imctl -s{imd.path} -g w",
+                     f"imctl -qs {imd.path} -qg w", f"imctl -qs{imd.path} -g w"):
+            equal(stranger(line), ["web", "worker"], line)
+
+
+@case
+def bash_completes_files():
+    bash = Bash()
+    folder = new_path("files")
+    os.mkdir(folder)
+    for name in ("state.db", "sock"):
+        with open(os.path.join(folder, name), "wb"):
+            pass
+    for line in ("imctl backup ", "imctl -s ", "imctl --socket ", "imctl --socket="):
+        equal(bash(f"{line}{folder}/s"), [f"{folder}/sock", f"{folder}/state.db"], line)
+
+
+@case
+def what_imd_says_is_not_run():
+    """An imctl that prints what a shell would run."""
+    need("bash")
+    folder = new_path("evil")
+    os.mkdir(folder)
+    evil = os.path.join(folder, "imctl")
+    mark = os.path.join(folder, "mark")
+    with open(evil, "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\necho '$(touch {mark})' '`touch {mark}`'\n")
+    os.chmod(evil, 0o755)
+    bash = Bash()
+    bash.env["PATH"] = f"{folder}:{os.environ['PATH']}"
+    expect(bash("imctl -g "), "nothing was offered")
+    expect(not os.path.exists(mark), "what imctl printed was run")
+
+
+# ---- shells on a terminal ---------------------------------------------------------------------------
+
+class Terminal:
+    """A shell that reads keys, and shows its line when it gets a control-T."""
+
+    def __init__(self, arguments, env, *setup):
+        self.leader, follower = pty.openpty()
+        self.process = subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=env,
+                                        start_new_session=True)
+        children.append(self.process)
+        os.close(follower)
+        self.output = ""
+        self.type("\n".join([*setup, "echo rea''dy", ""]))
+        self.await_pattern(r"ready\r?\n")
+
+    def type(self, keys):
+        os.write(self.leader, keys.encode())
+
+    def await_pattern(self, pattern):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (match := re.search(pattern, self.output)):
+            if not select.select([self.leader], [], [], deadline - time.monotonic())[0]:
+                raise Failed(f"/{pattern}/ did not come: {self.output[-1000:]!r}")
+            self.output += os.read(self.leader, 65536).decode("utf-8", "replace")
+        self.output = self.output[match.end():]
+        return match
+
+    def complete(self, line):
+        """What the line is after a tab."""
+        self.type(line + "\t\x14")
+        found = self.await_pattern(r"<<([^>]*)>>").group(1)
+        self.type("\x15")
+        return found
+
+    def close(self):
+        os.close(self.leader)
+        kill(self.process)
+
+
+def completes_on_a_terminal(terminal, client):
+    node = ids(client, "NODES")[0]
+    graph = ids(client, "GRAPHS", "web")[0]
+    for line, wanted in (("imctl grap", "imctl graphs "), ("imctl nodes ki", "imctl nodes kill "),
+                         ("imctl update 3 1 --max-s", "imctl update 3 1 --max-surge "),
+                         ("imctl nodes ls --al", "imctl nodes ls --all "),
+                         ("imctl -g we", "imctl -g web "), ("imctl spec --group=we", "imctl spec --group=web "),
+                         (f"imctl nodes get {node[:13]}", f"imctl nodes get {node} "),
+                         (f"imctl -g web graphs dot {graph[:2]}", f"imctl -g web graphs dot {graph} "),
+                         ("imctl help upd", "imctl help update "), ("imctl completion fi", "imctl completion fish ")):
+        equal(terminal.complete(line).rstrip(), wanted.rstrip(), line)
+
+
+@case
+def bash_on_a_terminal():
+    need("bash")
+    imd, client = example(("web",))
+    with imd:
+        terminal = Terminal(["bash", "--norc", "-i"], shell_environment(IMD_SOCKET=imd.path),
+                            f"source {script_path('bash')}", "show() { echo \"<<$READLINE_LINE>>\"; }",
+                            "bind -x '\"\\C-t\": show'", "bind 'set enable-bracketed-paste off'")
+        completes_on_a_terminal(terminal, client)
+        terminal.close()
+
+
+@case
+def zsh_on_a_terminal():
+    need("zsh")
+    path = script_path("zsh", "_imctl")
+    imd, client = example(("web",))
+    with imd:
+        terminal = Terminal(["zsh", "-f", "-i"], shell_environment(IMD_SOCKET=imd.path),
+                            f"fpath=({os.path.dirname(path)} $fpath)", "autoload -Uz compinit && compinit -u -D",
+                            "show() { print -r -- \"<<$BUFFER>>\" }", "zle -N show", "bindkey '^T' show")
+        completes_on_a_terminal(terminal, client)
+        terminal.type("imctl nodes \t")
+        for word in words_behind(overview(), "nodes"):
+            terminal.await_pattern(rf"{word} +--")
+        terminal.type("\x15")
+        terminal.close()
+
+
+# ---- fish -------------------------------------------------------------------------------------------
+
+@case
+def fish_completes():
+    need("fish")
+    path = script_path("fish")
+    imd, client = example(("web", "worker"))
+    with imd:
+        env = shell_environment(IMD_SOCKET=imd.path)
+
+        def fish(line):
+            status, out, err = run("fish", "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", path, line,
+                                   env=env)
+            equal((status, err), (0, ""), f"fish, completing {line!r}")
+            return sorted(text.partition("\t")[0] for text in out.splitlines())
+
+        names = overview()
+        equal(fish("imctl "), words_behind(names), "first words")
+        for family in families(names):
+            equal(fish(f"imctl -q --timeout 3s {family} "), words_behind(names, family), family)
+        for name, options in names.items():
+            found = [word for word in fish(f"imctl {name} --")]
+            equal(found, sorted("--" + option for option in options), name)
+        for line, wanted in (("imctl -g ", ["default", "web", "worker"]), ("imctl spec --group=w",
+                             ["--group=web", "--group=worker"]), ("imctl completion ", sorted(SHELLS)),
+                             ("imctl update ", []), ("imctl help up", ["update"])):
+            equal(fish(line), wanted, line)
+        equal(fish("imctl nodes get "), ids(client, "NODES"), "ids of nodes")
+        equal(fish("imctl -g web nodes get "), ids(client, "NODES", "web"), "ids of nodes of a group")
+        for line in ("imctl -gweb nodes get ", "imctl -qgweb nodes get ", "imctl -qg web nodes get "):
+            equal(fish(line), ids(client, "NODES", "web"), line)
+        equal(fish("imctl nodes get --group=web "), ids(client, "NODES", "web"), "ids of nodes of a group")
+        equal(fish("imctl graphs get "), ids(client, "GRAPHS"), "ids of graphs")
+        env["IMD_SOCKET"] = new_path("nobody")
+        equal(fish("imctl nodes get "), [], "without imd")
+        equal(fish(f"imctl -s {imd.path} -g we"), ["web"], "with another socket")
+
+
+main()
