@@ -21,6 +21,8 @@ static void config_default(struct config *config)
 		.socket = mem_strdup(DEFAULT_SOCKET),
 		.socket_mode = 0660,
 		.max_clients = 1000,
+		.admins = {.name = mem_strdup("")},
+		.readers = {.name = mem_strdup("")},
 		.driver = mem_strdup("mock"),
 		.keep_events = 100000,
 		.log_level = LEVEL_INFO,
@@ -40,6 +42,8 @@ void config_fini(struct config *config)
 	free(config->core.policies);
 	free(config->mock.fail_versions);
 	free(config->socket);
+	free(config->admins.name);
+	free(config->readers.name);
 	free(config->state);
 	free(config->driver);
 	free(config->path);
@@ -72,11 +76,23 @@ const char *config_file_add(struct config *config, const char *path)
 	return config->files[config->file_count++];
 }
 
+static const char *team_name(const struct config_team *team)
+{
+	return team->name[0] != '\0' ? team->name : NULL;
+}
+
 struct server_rules config_rules(const struct config *config)
 {
 	return (struct server_rules){
 		.max_clients = config->max_clients,
+		.max_clients_per_user = config->max_clients_per_user,
 		.keep_events = config->keep_events,
+		.access = {
+			.admin_group = team_name(&config->admins),
+			.admin_gid = config->admins.gid,
+			.read_group = team_name(&config->readers),
+			.read_gid = config->readers.gid,
+		},
 	};
 }
 

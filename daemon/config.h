@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "core/core.h"
 #include "driver/mock.h"
@@ -39,10 +40,18 @@ struct config_source {
 	unsigned line;
 };
 
+/* A group of the system's, by its name. */
+struct config_team {
+	char *name; /* "": none */
+	gid_t gid;
+};
+
 struct config {
 	char *socket; /* texts are owned */
 	unsigned socket_mode;
 	uint32_t max_clients;
+	uint32_t max_clients_per_user;
+	struct config_team admins, readers;
 	char *state;
 	char *driver;
 	uint64_t keep_events;

@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include "proto/args.h"
 #include "proto/limits.h"
 #include "proto/mem.h"
-#include "state.h"
+#include "team.h"
 
 enum { MODE_MAX = 0777, SURGE_PERCENT_MAX = 1000, MILLION = 1000000 };
 
@@ -277,6 +278,31 @@ static bool show_delay(SHOW_ARGUMENTS)
 	return show_duration(setting, config, &mock->delay_max_ms, text);
 }
 
+/* A group of the system's that must be there, or the empty text. */
+static int set_team(SET_ARGUMENTS)
+{
+	struct config_team *team = place;
+	int failed = text[0] != '\0' ? team_find(text, &team->gid) : 0;
+
+	(void)setting, (void)config;
+	if (failed != 0) {
+		return error_set(error, ERR_BAD_ARGUMENT,
+			"%s must be a group of this system, or empty; \"%.40s\" %s", title, text,
+			failed == ENOENT ? "is none" : strerror(failed));
+	}
+	text_take(&team->name, text);
+	return 0;
+}
+
+static bool show_team(SHOW_ARGUMENTS)
+{
+	const struct config_team *team = place;
+
+	(void)setting, (void)config;
+	buf_add_str(text, team->name);
+	return true;
+}
+
 static const struct setting_kind kind_flag = {set_flag, show_nothing, 0};
 static const struct setting_kind kind_path = {set_path, show_text, sizeof(char *)};
 static const struct setting_kind kind_choice = {set_choice, show_text, sizeof(char *)};
@@ -290,6 +316,7 @@ static const struct setting_kind kind_seed = {set_seed, show_seed, 0};
 static const struct setting_kind kind_versions = {set_versions, show_versions, 0};
 static const struct setting_kind kind_probability = {set_probability, show_probability,
 	sizeof(uint32_t)};
+static const struct setting_kind kind_team = {set_team, show_team, 0};
 static const struct setting_kind kind_delay = {set_delay, show_delay, 0};
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -309,6 +336,12 @@ const struct setting settings[] = {
 		0, 0, SETTING_RESTART},
 	{"max-clients", 0, "N", "clients served at once (1000)", &kind_u32, PLACE(max_clients), 1,
 		1000000, 0},
+	{"max-clients-per-user", 0, "N", "of them for one user, 0 for no limit (0)", &kind_u32,
+		PLACE(max_clients_per_user), 0, 1000000, 0},
+	{"admin-group", 0, "GROUP", "whose members may change things, and look (everybody)",
+		&kind_team, PLACE(admins), 0, 0, 0},
+	{"read-group", 0, "GROUP", "whose members may look (everybody)", &kind_team, PLACE(readers), 0, 0,
+		0},
 	{"state", 0, "PATH", "the file with the state, or :memory: (/var/lib/imd/imd.db)", &kind_path,
 		PLACE(state), 0, 0, SETTING_RESTART},
 	{"check-state", 0, "PATH", "look through a state file, and exit", &kind_path,

@@ -101,6 +101,16 @@ static bool command_lost(const struct session *session, const struct request *re
 		engine_lost(session->server->engine) != NULL;
 }
 
+static bool command_denied(struct session *session, const struct verb_row *verb, struct error *error)
+{
+	struct server *server = session->server;
+
+	if (session->rights == MAY_ALL)
+		return false;
+	return access_check(&server->config.rules.access, session->rights, verb,
+		peers_origin(&server->peers, session->uid).user, error) < 0;
+}
+
 static void command_run(struct session *session, const struct request *request)
 {
 	struct error error;
@@ -125,6 +135,11 @@ bool command_handle(struct session *session, const char *line, size_t len)
 	if (server->words.count == 0)
 		return true;
 	if (request_read(&request, &server->words, &error) < 0) {
+		server->requests++;
+		session_error(session, &error);
+		return true;
+	}
+	if (command_denied(session, request.row, &error)) {
 		server->requests++;
 		session_error(session, &error);
 		return true;

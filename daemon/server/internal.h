@@ -35,6 +35,7 @@ struct server {
 	struct event *reaper;      /* frees them */
 	struct event *hangups;     /* looks for clients that are gone, among those that only listen */
 	uint32_t clients;
+	struct users users;        /* whose they are */
 	uint64_t preview_tasks;
 	struct ring ring;
 	struct watchers watchers;

@@ -1,7 +1,8 @@
 #include "peer.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <pwd.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,98 @@
 
 #include "proto/mem.h"
 
-enum { UID_NOBODY = 65534, RECORD_SIZE = 16 * 1024 };
+enum { UID_NOBODY = 65534, RECORD_SIZE = 16 * 1024, GROUPS_USUAL = 32 };
+
+/* ---- users and their clients ---------------------------------------------------------------- */
+
+static struct user *users_find(const struct users *users, uid_t uid)
+{
+	for (size_t i = 0; i < users->count; i++) {
+		if (users->list[i].uid == uid)
+			return &users->list[i];
+	}
+	return NULL;
+}
+
+uint32_t users_clients(const struct users *users, uid_t uid)
+{
+	const struct user *user = users_find(users, uid);
+
+	return user != NULL ? user->clients : 0;
+}
+
+void users_add(struct users *users, uid_t uid)
+{
+	struct user *user = users_find(users, uid);
+
+	if (user != NULL) {
+		user->clients++;
+		return;
+	}
+	if (users->count == users->capacity) {
+		users->capacity = users->capacity > 0 ? users->capacity * 2 : 8;
+		users->list = mem_realloc(users->list, users->capacity, sizeof users->list[0]);
+	}
+	users->list[users->count++] = (struct user){uid, 1};
+}
+
+void users_remove(struct users *users, uid_t uid)
+{
+	struct user *user = users_find(users, uid);
+
+	assert(user != NULL);
+	if (--user->clients == 0)
+		*user = users->list[--users->count];
+}
+
+/* ---- one that connected -------------------------------------------------------------------- */
+
+/* The kernel says how much room it wants where there is too little. */
+static int peer_read_groups(struct peer *peer, int fd)
+{
+	socklen_t len = GROUPS_USUAL * sizeof(gid_t);
+	int ret;
+
+	do {
+		peer->groups = mem_realloc(peer->groups, len, 1);
+		ret = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer->groups, &len);
+	} while (ret < 0 && errno == ERANGE);
+	peer->group_count = ret < 0 ? 0 : len / sizeof(gid_t);
+	return ret;
+}
+
+int peer_init(struct peer *peer, int fd)
+{
+	struct ucred credentials;
+	socklen_t len = sizeof credentials;
+
+	*peer = (struct peer){.groups = NULL};
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) < 0)
+		return -1;
+	peer->uid = credentials.uid;
+	peer->gid = credentials.gid;
+	if (peer_read_groups(peer, fd) == 0)
+		return 0;
+	peer_fini(peer);
+	return -1;
+}
+
+void peer_fini(struct peer *peer)
+{
+	free(peer->groups);
+	peer->groups = NULL;
+}
+
+bool peer_in_group(const struct peer *peer, gid_t gid)
+{
+	if (peer->gid == gid)
+		return true;
+	for (size_t i = 0; i < peer->group_count; i++) {
+		if (peer->groups[i] == gid)
+			return true;
+	}
+	return false;
+}
 
 uid_t peer_uid(int fd)
 {
@@ -20,6 +112,8 @@ uid_t peer_uid(int fd)
 		return UID_NOBODY;
 	return credentials.uid;
 }
+
+/* ---- names --------------------------------------------------------------------------------- */
 
 /* Returns whether the answer is worth keeping: a lookup that failed may succeed the next time. */
 static bool origin_find(uid_t uid, struct origin *ret_origin)

@@ -2,6 +2,11 @@
 #ifndef IMD_SERVER_PEER_H
 #define IMD_SERVER_PEER_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
 #include "core/spec.h"
 
 enum { PEERS_KNOWN = 16 };
@@ -13,6 +18,36 @@ struct peers {
 	unsigned count;
 	unsigned next; /* the place that the next one takes once all are taken */
 };
+
+/* A user that has clients, and how many. */
+struct user {
+	uid_t uid;
+	uint32_t clients;
+};
+
+/* Those that have any, in no order: they are few, however many the clients. */
+struct users {
+	struct user *list;
+	size_t count;
+	size_t capacity;
+};
+
+uint32_t users_clients(const struct users *users, uid_t uid);
+void users_add(struct users *users, uid_t uid);
+void users_remove(struct users *users, uid_t uid);
+
+/* The process that connected, as it was when it did. */
+struct peer {
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups; /* the supplementary ones, owned */
+	size_t group_count;
+};
+
+/* -1 where the kernel does not tell. */
+int peer_init(struct peer *peer, int fd);
+void peer_fini(struct peer *peer);
+bool peer_in_group(const struct peer *peer, gid_t gid);
 
 /* The uid of the process that connected; 65534 where the kernel does not tell. */
 uid_t peer_uid(int fd);

@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,18 +35,26 @@ uint64_t server_errors(const struct server *server)
 
 /* ---- clients ------------------------------------------------------------------------------- */
 
+static void shed(struct server *server, int fd, const char *text)
+{
+	server->errors[ERR_TOO_MANY]++;
+	send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+}
+
 static void on_accepted(void *arg, int fd)
 {
-	static const char text[] = "ERR too-many there are as many clients as may be\n";
 	struct server *server = arg;
+	const struct server_rules *rules = &server->config.rules;
+	uid_t uid = peer_uid(fd);
 
-	if (server->clients < server->config.rules.max_clients) {
-		session_new(server, fd);
-		return;
-	}
-	server->errors[ERR_TOO_MANY]++;
-	send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	close(fd);
+	if (server->clients >= rules->max_clients)
+		shed(server, fd, "ERR too-many there are as many clients as may be\n");
+	else if (rules->max_clients_per_user > 0 &&
+		users_clients(&server->users, uid) >= rules->max_clients_per_user)
+		shed(server, fd, "ERR too-many this user has as many clients as one may have\n");
+	else
+		session_new(server, fd, uid);
 }
 
 static void server_reap(struct server *server)
@@ -144,7 +153,13 @@ void server_start(struct server *server, struct engine *engine, uint64_t event_s
 
 void server_configure(struct server *server, const struct server_rules *rules)
 {
+	struct link *link, *next;
+
 	server->config.rules = *rules;
+	for (link = server->sessions.next; link != &server->sessions; link = next) {
+		next = link->next;
+		session_renew_rights(LINK_OWNER(link, struct session, link));
+	}
 	ring_keep(&server->ring, rules->keep_events);
 	server->spec_line.text.len = 0; /* that of a group without a spec shows the policy to come */
 }
@@ -152,7 +167,8 @@ void server_configure(struct server *server, const struct server_rules *rules)
 void server_stop(struct server *server)
 {
 	while (!link_empty(&server->sessions))
-		session_shut_down(LINK_OWNER(server->sessions.next, struct session, link));
+		session_shut_down(LINK_OWNER(server->sessions.next, struct session, link),
+			"\nERR shutting-down the daemon ends\n");
 	server_reap(server);
 	listener_fini(&server->listener);
 	server->engine = NULL;
@@ -169,6 +185,7 @@ void server_free(struct server *server)
 	ring_fini(&server->ring);
 	buf_fini(&server->spec_line.text);
 	buf_fini(&server->out);
+	free(server->users.list);
 	words_fini(&server->words);
 	free(server);
 }

@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 
+#include "access.h"
 #include "engine/engine.h"
 
 struct server;
@@ -11,7 +12,9 @@ struct server;
 /* What may be changed while clients are served. */
 struct server_rules {
 	uint32_t max_clients;
+	uint32_t max_clients_per_user; /* 0: no limit */
 	uint64_t keep_events;  /* events that a watcher may fall behind */
+	struct access_rules access; /* its texts outlive the server, or the next server_configure */
 };
 
 struct server_config {
@@ -30,8 +33,8 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 	struct error *error);
 /* Begins to accept. The engine must outlive the server's clients (server_stop). */
 void server_start(struct server *server, struct engine *engine, uint64_t event_seq);
-/* Goes by other rules from here on. Clients that are there stay, and events that are not to be kept any
- * more go with the next commit. */
+/* Goes by other rules from here on. Clients that are there stay, but for those that watch and may not any
+ * more; events that are not to be kept any more go with the next commit. */
 void server_configure(struct server *server, const struct server_rules *rules);
 /* Tells every client ERR shutting-down, closes them all, and removes the socket file if it is its
  * own. */

@@ -489,13 +489,14 @@ static void on_end(struct bufferevent *bev, short what, void *arg)
 	session_go(session);
 }
 
-struct session *session_new(struct server *server, int fd)
+struct session *session_new(struct server *server, int fd, uid_t uid)
 {
 	struct session *session = mem_zalloc(1, sizeof *session);
 
 	session->server = server;
 	session->fd = fd;
-	session->uid = peer_uid(fd);
+	session->uid = uid;
+	session->rights = access_rights(&server->config.rules.access, fd);
 	session->request.done = on_engine;
 	listing_init(&session->listing);
 	link_init(&session->watch.link);
@@ -516,6 +517,7 @@ struct session *session_new(struct server *server, int fd)
 	}
 	link_append(&server->sessions, &session->link);
 	server->clients++;
+	users_add(&server->users, uid);
 	return session;
 }
 
@@ -538,6 +540,7 @@ void session_close(struct session *session)
 	link_remove(&session->link);
 	link_append(&server->dead, &session->link);
 	server->clients--;
+	users_remove(&server->users, session->uid);
 	event_active(server->reaper, EV_TIMEOUT, 0);
 }
 
@@ -549,9 +552,8 @@ void session_free(struct session *session)
 	free(session);
 }
 
-void session_shut_down(struct session *session)
+void session_shut_down(struct session *session, const char *text)
 {
-	static const char text[] = "\nERR shutting-down the daemon ends\n";
 	size_t skip = session->listing.place.open ? 0 : 1; /* a line that was begun is ended first */
 
 	if (!session->mute && session_waiting(session) > 0) {
@@ -560,6 +562,17 @@ void session_shut_down(struct session *session)
 		evbuffer_freeze(session->output, 1);
 	}
 	if (!session->mute && session_waiting(session) == 0)
-		session_send(session, text + skip, sizeof text - 1 - skip);
+		session_send(session, text + skip, strlen(text + skip));
 	session_close(session);
+}
+
+void session_renew_rights(struct session *session)
+{
+	struct server *server = session->server;
+
+	session->rights = access_rights(&server->config.rules.access, session->fd);
+	if ((session->rights & MAY_READ) || session->watch.state == WATCH_OFF)
+		return;
+	server->errors[ERR_DENIED]++;
+	session_shut_down(session, "\nERR denied the user may not watch any more\n");
 }

@@ -38,6 +38,7 @@ struct session {
 	struct evbuffer *output; /* of bev */
 	int fd;                  /* of bev */
 	uid_t uid;
+	unsigned rights;         /* MAY_READ, MAY_CHANGE */
 	enum session_wait wait;
 	bool reading;    /* EV_READ is enabled */
 	bool eof;        /* the client will send no more */
@@ -62,15 +63,19 @@ struct session {
 };
 
 /* Takes the connection over. NULL where memory is out; the connection is closed then. */
-struct session *session_new(struct server *server, int fd);
+struct session *session_new(struct server *server, int fd, uid_t uid);
 /* Takes it out of everything; it is freed from the loop. */
 void session_close(struct session *session);
 /* Frees it, outside of any callback of it. */
 void session_free(struct session *session);
 /* Goes on with what there is to do. */
 void session_go(struct session *session);
-/* Tells a client that the daemon ends, as far as its socket takes it, and closes. */
-void session_shut_down(struct session *session);
+/* Tells a client why it is closed, as far as its socket takes it, and closes. The text is a line ERR,
+ * with an LF before it. */
+void session_shut_down(struct session *session, const char *text);
+/* Finds out what the client may by the rules as they are now. A watch that it may have no more ends with
+ * its connection. */
+void session_renew_rights(struct session *session);
 
 /* The socket takes nothing any more. What the client has sent whole is still carried out. */
 void session_mute(struct session *session);

@@ -295,7 +295,7 @@ def keys_of_imd_conf():
 @case
 def limits_of_proto_txt():
     _, out, _ = run(IMD, "--help")
-    for name, default in re.findall(r"^    --([a-z-]+) .*?\((\d+)\)", section("1.5"), re.M):
+    for name, default in re.findall(r"^    --([a-z-]+)\s.*?\((\d+)\)", section("1.5"), re.M):
         expect(re.search(rf"--{name}=.*\({default}\)$", out, re.M), f"--{name} ({default})")
     numbers = source("proto", "limits.h")
     for text, name in (("a request ", "REQUEST"), ("words of a request", "WORDS"), ("a note", "NOTE"),

@@ -24,7 +24,8 @@ def refused(status, pattern, *arguments, **options):
 
 # ---- options ----------------------------------------------------------------------------------------
 
-NUMBERS = {"max-clients": (1, 1000000), "max-parallel": (0, 1000000), "retries": (0, 1000),
+NUMBERS = {"max-clients": (1, 1000000), "max-clients-per-user": (0, 1000000),
+           "max-parallel": (0, 1000000), "retries": (0, 1000),
            "keep-events": (1, 100000000), "keep-graphs": (1, 1000000), "keep-tasks": (0, (1 << 32) - 1),
            "keep-specs": (1, 1000000), "keep-nodes": (0, 1000000), "max-groups": (1, 1000000),
            "mock-seed": (0, (1 << 64) - 1)}
@@ -37,6 +38,7 @@ OTHERS = {
     "max-unavailable": ("", "-1", "101%", "5%%"),
     "socket-mode": ("", "8", "rw", "01000", "-1", "0x1ff"),
     "log-level": ("", "loud", "INFO", "7"),
+    "admin-group": ("no-such-group", " "), "read-group": ("no-such-group", " "),
     "config": ("",), "state": ("",), "check-state": ("",),
     "driver": ("", "docker", "MOCK"),
     "socket": ("",),

@@ -1,0 +1,52 @@
+#include "access.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "peer.h"
+
+unsigned access_rights(const struct access_rules *rules, int fd)
+{
+	struct peer peer;
+	unsigned rights = 0;
+
+	if (rules->admin_group == NULL && rules->read_group == NULL)
+		return MAY_ALL;
+	if (peer_init(&peer, fd) < 0)
+		return 0;
+	if (peer.uid == 0 || peer.uid == geteuid())
+		rights = MAY_ALL;
+	else if (rules->admin_group != NULL && peer_in_group(&peer, rules->admin_gid))
+		rights = MAY_ALL;
+	else if (rules->read_group != NULL && peer_in_group(&peer, rules->read_gid))
+		rights = MAY_READ;
+	peer_fini(&peer);
+	return rights;
+}
+
+/* For whom a request is, in words. */
+static void members(const struct access_rules *rules, bool changes, char *ret_text, size_t size)
+{
+	const char *admins = rules->admin_group, *readers = changes ? NULL : rules->read_group;
+
+	if (admins != NULL && readers != NULL)
+		snprintf(ret_text, size, "members of the groups %.32s and %.32s", admins, readers);
+	else if (admins != NULL || readers != NULL)
+		snprintf(ret_text, size, "members of the group %.32s", admins != NULL ? admins : readers);
+	else
+		snprintf(ret_text, size, "root and the user of imd");
+}
+
+int access_check(const struct access_rules *rules, unsigned rights, const struct verb_row *verb,
+	const char *user, struct error *error)
+{
+	bool changes = (verb->flags & VERB_CHANGES) != 0;
+	char text[LIMIT_ERROR_TEXT];
+
+	if ((!changes || (rights & MAY_CHANGE)) &&
+		((verb->flags & VERB_READS) == 0 || (rights & MAY_READ)))
+		return 0;
+	members(rules, changes, text, sizeof text);
+	return error_set(error, ERR_DENIED, "the user %s may not use %s, which %s: that is for %s", user,
+		verb->name, changes ? "changes something" : "shows the state", text);
+}
