@@ -249,7 +249,7 @@ static void file_free(struct store *store)
 
 int store_file_verify(struct store *store, struct error *error)
 {
-	return db_verify(file_of(store)->db, error);
+	return db_verify(file_of(store)->db, true, error);
 }
 
 /* Says of what the sentence of the database is about. */

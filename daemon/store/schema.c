@@ -182,6 +182,9 @@ int schema_set_up(struct db *db, const char *path, struct error *error)
 
 	if (check_owner(db, path, &version, error) < 0)
 		return -1;
+	/* Damage that nobody reads would show in a commit, some day. */
+	if (db_verify(db, false, error) < 0)
+		return -1;
 	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
 		if (db_run(db, settings[i], error) < 0)
 			return -1;

@@ -155,13 +155,14 @@ int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error 
 	return row < 0 ? -1 : 0;
 }
 
-int db_verify(struct db *db, struct error *error)
+int db_verify(struct db *db, bool thorough, struct error *error)
 {
+	const char *sql = thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
 	struct db_statement *statement;
 	const char *text;
 	int row, ret = 0;
 
-	if (db_prepare(db, "PRAGMA integrity_check(1)", &statement, error) < 0)
+	if (db_prepare(db, sql, &statement, error) < 0)
 		return -1;
 	row = db_next(statement, error);
 	text = row > 0 ? db_column_text(statement, 0, NULL) : NULL;

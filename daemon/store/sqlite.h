@@ -24,8 +24,9 @@ void db_close(struct db *db);
 int db_run(struct db *db, const char *sql, struct error *error);
 /* Runs a query for one number. */
 int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error *error);
-/* Looks through the whole file. Fails with the first thing that is wrong. */
-int db_verify(struct db *db, struct error *error);
+/* Looks through the whole file: whether its pages hold together, and with `thorough` their contents too.
+ * Fails with the first thing that is wrong. */
+int db_verify(struct db *db, bool thorough, struct error *error);
 
 /* Statements. They are the caller's, and end before their database does. */
 int db_prepare(struct db *db, const char *sql, struct db_statement **ret_statement,
