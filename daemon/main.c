@@ -54,6 +54,7 @@ struct imd {
 	uint32_t max_clients;          /* and how many may at once, at the start */
 	bool in_turn;
 	bool storage_failed;
+	char storage_error[LIMIT_ERROR_TEXT]; /* why; it is said once */
 	bool tells_status;
 	int end_signal;                /* 0: none came */
 };
@@ -213,6 +214,10 @@ static void host_storage(void *arg, const struct error *error)
 {
 	struct imd *imd = arg;
 
+	if (error != NULL && imd->storage_failed && strcmp(error->text, imd->storage_error) == 0)
+		return; /* it is tried every second, and with every request */
+	if (error != NULL)
+		snprintf(imd->storage_error, sizeof imd->storage_error, "%s", error->text);
 	if (error != NULL)
 		log_event(LEVEL_ERR, "storage-failed", LOG_STR("error", error->text));
 	else

@@ -25,8 +25,7 @@ static int list_graph(struct session *session, const struct request *request, un
 
 	if (request_graph(session, request, 0, &graph, error) < 0)
 		return -1;
-	session_list_graph(session, parts, graph, FINISH_OK);
-	return 0;
+	return session_list_graph(session, parts, graph, FINISH_OK, error);
 }
 
 /* Made once for all who ask for the same: clients that poll do. */
@@ -226,7 +225,10 @@ int cmd_watch(struct session *session, const struct request *request, struct err
 		session->watch.over = since == NULL && graph != NULL && graph_ended(graph);
 		watch_at_once(session, seq);
 	} else if (graph != NULL) {
-		session_list_graph(session, PARTS(PART_TASKS), graph, FINISH_WATCH);
+		if (session_list_graph(session, PARTS(PART_TASKS), graph, FINISH_WATCH, error) < 0) {
+			watch_end(session);
+			return -1;
+		}
 	} else {
 		session->listing = listing;
 		session_list(session, FINISH_WATCH);

@@ -193,17 +193,24 @@ static void session_listing_go(struct session *session)
 }
 
 /* A graph that is listed from memory of its own counts among the previews. */
-int session_list_own(struct session *session, unsigned parts, struct graph *graph, const char *group,
-	enum session_finish finish, struct error *error)
+static int session_reserve(struct session *session, uint32_t tasks, struct error *error)
 {
 	struct server *server = session->server;
 
-	if (graph->task_count > PREVIEW_TASKS_MAX - server->preview_tasks) {
-		graph_free(graph);
+	if (tasks > PREVIEW_TASKS_MAX - server->preview_tasks)
 		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
+	session->preview_tasks = tasks;
+	server->preview_tasks += tasks;
+	return 0;
+}
+
+int session_list_own(struct session *session, unsigned parts, struct graph *graph, const char *group,
+	enum session_finish finish, struct error *error)
+{
+	if (session_reserve(session, graph->task_count, error) < 0) {
+		graph_free(graph);
+		return -1;
 	}
-	session->preview_tasks = graph->task_count;
-	server->preview_tasks += graph->task_count;
 	listing_of_preview(&session->listing, parts, graph, group);
 	session_list(session, finish);
 	return 0;
@@ -252,16 +259,16 @@ static void session_fetched(struct session *session, const struct error *failed)
 {
 	struct engine *engine = session->server->engine;
 	struct graph *graph = session->request.fetched;
-	struct error error;
 
 	session->request.fetched = NULL;
-	if (failed != NULL) {
-		error = *failed;
-	} else if (session_list_own(session, session->parts, graph,
-			   engine_core(engine)->groups[graph->group]->name, session->finish, &error) == 0) {
+	if (failed == NULL) {
+		listing_of_preview(&session->listing, session->parts, graph,
+			engine_core(engine)->groups[graph->group]->name);
+		session_list(session, session->finish);
 		return;
 	}
-	session_error(session, &error);
+	session_error(session, failed);
+	session_listing_drop(session);
 	if (session->finish == FINISH_WATCH)
 		watch_end(session);
 }
@@ -295,18 +302,21 @@ void session_copy(struct session *session, const char *path)
 	engine_copy(session->server->engine, path, &session->request);
 }
 
-void session_list_graph(struct session *session, unsigned parts, const struct graph *graph,
-	enum session_finish finish)
+int session_list_graph(struct session *session, unsigned parts, const struct graph *graph,
+	enum session_finish finish, struct error *error)
 {
 	if (graph_loaded(graph) || (parts & PARTS(PART_TASKS)) == 0) {
 		listing_of_graph(&session->listing, parts, &graph->id);
 		session_list(session, finish);
-		return;
+		return 0;
 	}
+	if (session_reserve(session, graph->task_count, error) < 0)
+		return -1;
 	session->parts = parts;
 	session->finish = finish;
 	session->wait = WAIT_FETCH;
 	engine_fetch(session->server->engine, graph, &session->request);
+	return 0;
 }
 
 /* ---- input --------------------------------------------------------------------------------- */

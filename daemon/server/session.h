@@ -92,9 +92,10 @@ void session_copy(struct session *session, const char *path);
 /* Lists parts of a graph that it takes over. ERR_TOO_MANY where there are too many such. */
 int session_list_own(struct session *session, unsigned parts, struct graph *graph, const char *group,
 	enum session_finish finish, struct error *error);
-/* Lists parts of a graph, PART_GRAPH and PART_TASKS, which is read from the store first if need be. */
-void session_list_graph(struct session *session, unsigned parts, const struct graph *graph,
-	enum session_finish finish);
+/* Lists parts of a graph, PART_GRAPH and PART_TASKS, which is read from the store first if need be.
+ * ERR_TOO_MANY where too many are being listed that way. */
+int session_list_graph(struct session *session, unsigned parts, const struct graph *graph,
+	enum session_finish finish, struct error *error);
 /* Has the listing in session->listing made, and then the end of the reply. */
 void session_list(struct session *session, enum session_finish finish);
 

@@ -276,7 +276,8 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 
 	file->store.ops = &ops;
 	file->runner = runner;
-	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file};
+	/* Who only wants to look, or a copy, does not keep those waiting who want a change. */
+	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file, .urgent = true};
 	pthread_mutex_init(&file->mutex, NULL);
 	TAILQ_INIT(&file->fetches);
 	if (db_open(path, create, &file->db, error) < 0 ||

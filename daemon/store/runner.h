@@ -1,8 +1,9 @@
 /* Who does the work of a store that waits for the disk: in a thread of its own, or at once. Jobs are
- * done one at a time, in the order in which they were given. */
+ * done one at a time, in the order in which they were given, but urgent ones first. */
 #ifndef IMD_STORE_RUNNER_H
 #define IMD_STORE_RUNNER_H
 
+#include <stdbool.h>
 #include <sys/queue.h>
 
 struct event_base;
@@ -11,6 +12,7 @@ struct job {
 	void (*work)(void *arg); /* wherever the runner has it done; touches nothing of the loop's */
 	void (*done)(void *arg); /* then, in the loop; may give the job anew */
 	void *arg;
+	bool urgent;             /* goes before those that are not */
 	TAILQ_ENTRY(job) entry;  /* the runner's */
 };
 TAILQ_HEAD(jobs, job);

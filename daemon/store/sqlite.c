@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "proto/mem.h"
 
 struct db {
@@ -93,11 +94,38 @@ static int lock(struct db *db, bool is_new, struct error *error)
 	return 0;
 }
 
-static bool file_empty(const char *path)
+enum { HEADER_BYTES = 100 }; /* of any database */
+
+/* 0 where there is no file, -1 where it is no file but something else. */
+static off_t file_size(const char *path)
 {
 	struct stat status;
 
-	return stat(path, &status) < 0 || status.st_size == 0;
+	if (stat(path, &status) < 0)
+		return 0;
+	return S_ISREG(status.st_mode) ? status.st_size : -1;
+}
+
+/* SQLite takes a file that is as good as empty for a new database, and drops the log beside it, which
+ * may hold all that there was. */
+static int check_size(const struct db *db, bool create, struct error *error)
+{
+	off_t size = file_size(db->path);
+	char *log = mem_alloc(strlen(db->path) + sizeof "-wal");
+	off_t logged = file_size(strcat(strcpy(log, db->path), "-wal"));
+
+	free(log);
+	if (size < 0 || size >= HEADER_BYTES)
+		return 0;
+	if (logged > 0)
+		return error_set(error, ERR_STORAGE, "%s is %s, but its log %s-wal "
+			"is there: put the file back, or remove the log too", db->path, size > 0 ? "cut short" : "gone or empty",
+			db->path);
+	if (size > 0)
+		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", db->path);
+	if (!create && access(db->path, F_OK) == 0)
+		return error_set(error, ERR_STORAGE, "%s is empty", db->path);
+	return 0;
 }
 
 int db_open(const char *path, bool create, struct db **ret_db, struct error *error)
@@ -105,11 +133,15 @@ int db_open(const char *path, bool create, struct db **ret_db, struct error *err
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
 		(create ? SQLITE_OPEN_CREATE : 0);
 	struct db *db = mem_zalloc(1, sizeof *db);
-	bool is_new = file_empty(path);
+	bool is_new = file_size(path) == 0;
 	mode_t mask;
 	int code;
 
 	db->path = mem_strdup(path);
+	if (check_size(db, create, error) < 0) {
+		db_close(db);
+		return -1;
+	}
 	mask = umask(S_IRWXG | S_IRWXO);
 	code = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
 	umask(mask);
@@ -277,41 +309,47 @@ const void *db_column_blob(struct db_statement *statement, int column, size_t *r
 
 /* ---- copies -------------------------------------------------------------------------------- */
 
+/* SQLite makes the copy beside the state file, where nobody else has a say in names; from there it goes
+ * into the file that was asked for. */
 struct db_backup {
-	struct db *source;
-	sqlite3 *target;
+	struct copy_file copy;
+	char *path;          /* of what SQLite makes */
+	sqlite3 *target;     /* NULL behind it */
 	sqlite3_backup *backup;
-	char *path;
+	int made;            /* what was made, to be read; -1 before */
 	bool whole;
 };
 
-/* The file is made here, so that nothing that exists is ever written over. */
-static int copy_file_make(const char *path, struct error *error)
+static char *path_beside(const struct db *db)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	char *path = mem_alloc(strlen(db->path) + sizeof "-copy");
 
-	if (fd < 0)
-		return error_set(error, errno == EEXIST ? ERR_CONFLICT : ERR_STORAGE,
-			"%s cannot be made: %s", path, strerror(errno));
-	close(fd);
-	return 0;
+	return strcat(strcpy(path, db->path), "-copy");
 }
 
 int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup,
 	struct error *error)
 {
+	/* What it holds counts only when it was copied, so it need not be durable. */
+	static const char settings[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
+	struct copy_file copy;
 	struct db_backup *backup;
 
-	if (copy_file_make(path, error) < 0)
+	if (copy_file_make(&copy, path, error) < 0)
 		return -1;
 	backup = mem_zalloc(1, sizeof *backup);
-	backup->source = db;
-	backup->path = mem_strdup(path);
-	if (sqlite3_open_v2(path, &backup->target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-			NULL) == SQLITE_OK)
+	backup->copy = copy;
+	backup->made = -1;
+	backup->path = path_beside(db);
+	unlink(backup->path); /* of a daemon that was killed */
+	if (sqlite3_open_v2(backup->path, &backup->target, SQLITE_OPEN_READWRITE |
+			SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+		sqlite3_exec(backup->target, settings, NULL, NULL, NULL) == SQLITE_OK)
 		backup->backup = sqlite3_backup_init(backup->target, "main", db->sqlite, "main");
 	if (backup->backup == NULL) {
-		fail(backup->target, error);
+		error_set(error, ERR_STORAGE, "%s cannot be made: %s", backup->path,
+			backup->target != NULL ? sqlite3_errmsg(backup->target)
+					       : sqlite3_errstr(SQLITE_NOMEM));
 		db_backup_end(backup);
 		return -1;
 	}
@@ -319,33 +357,41 @@ int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_back
 	return 0;
 }
 
+static int backup_failed(const struct db_backup *backup, const char *why, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "%s cannot be written: %s", backup->path, why);
+}
+
+/* SQLite has made its copy: from here on it is a file like any. */
+static int backup_made(struct db_backup *backup, struct error *error)
+{
+	int code = sqlite3_backup_finish(backup->backup);
+
+	backup->backup = NULL;
+	if (code == SQLITE_OK)
+		code = sqlite3_close(backup->target);
+	if (code != SQLITE_OK)
+		return backup_failed(backup, sqlite3_errstr(code), error);
+	backup->target = NULL;
+	backup->made = open(backup->path, O_RDONLY | O_CLOEXEC);
+	return backup->made < 0 ? backup_failed(backup, strerror(errno), error) : 1;
+}
+
 int db_backup_step(struct db_backup *backup, int pages, struct error *error)
 {
-	int code = sqlite3_backup_step(backup->backup, pages);
+	int code, more;
 
+	if (backup->target == NULL) {
+		more = copy_file_fill(&backup->copy, backup->made, error);
+		backup->whole = more == 0;
+		return more;
+	}
+	code = sqlite3_backup_step(backup->backup, pages);
 	if (code == SQLITE_OK)
 		return 1;
 	if (code != SQLITE_DONE)
-		return error_set(error, ERR_STORAGE, "%s cannot be written: %s", backup->path,
-			sqlite3_errstr(code));
-	code = sqlite3_backup_finish(backup->backup);
-	backup->backup = NULL;
-	if (code != SQLITE_OK)
-		return error_set(error, ERR_STORAGE, "%s cannot be written: %s", backup->path,
-			sqlite3_errstr(code));
-	backup->whole = true;
-	return 0;
-}
-
-/* SQLite leaves its journal where it could not roll back; the next copy of the name must not meet it. */
-static void copy_file_remove(const char *path)
-{
-	char *journal = mem_alloc(strlen(path) + sizeof "-journal");
-
-	strcat(strcpy(journal, path), "-journal");
-	unlink(path);
-	unlink(journal);
-	free(journal);
+		return backup_failed(backup, sqlite3_errstr(code), error);
+	return backup_made(backup, error);
 }
 
 void db_backup_end(struct db_backup *backup)
@@ -354,8 +400,10 @@ void db_backup_end(struct db_backup *backup)
 		return;
 	sqlite3_backup_finish(backup->backup);
 	sqlite3_close(backup->target);
-	if (!backup->whole)
-		copy_file_remove(backup->path);
+	if (backup->made >= 0)
+		close(backup->made);
+	unlink(backup->path);
+	copy_file_end(&backup->copy, backup->whole);
 	free(backup->path);
 	free(backup);
 }

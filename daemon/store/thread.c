@@ -70,7 +70,10 @@ static void thread_run(struct runner *runner, struct job *job)
 	struct thread_runner *self = (struct thread_runner *)runner;
 
 	pthread_mutex_lock(&self->mutex);
-	TAILQ_INSERT_TAIL(&self->todo, job, entry);
+	if (job->urgent)
+		TAILQ_INSERT_HEAD(&self->todo, job, entry); /* there is one at a time */
+	else
+		TAILQ_INSERT_TAIL(&self->todo, job, entry);
 	pthread_cond_signal(&self->given);
 	pthread_mutex_unlock(&self->mutex);
 }

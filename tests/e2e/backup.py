@@ -80,6 +80,49 @@ def what_is_there_is_never_written_over():
 
 
 @case
+def nothing_beside_it_is_touched():
+    """Neither files that SQLite would name so, nor what a link of that name leads to."""
+    directory = new_path("directory")
+    os.mkdir(directory)
+    path = os.path.join(directory, "copy.db")
+    for name in ("copy.db-wal", "copy.db-journal", "copy.db-copy", "elsewhere"):
+        with open(os.path.join(directory, name), "w", encoding="ascii") as file:
+            file.write(name)
+    os.symlink("elsewhere", os.path.join(directory, "link"))
+    os.symlink("nowhere", os.path.join(directory, "dangling"))
+    with Daemon() as imd:
+        client = imd.client()
+        client.ok(f"BACKUP {path}")
+        for link in ("link", "dangling"):
+            client.fails(f"BACKUP {os.path.join(directory, link)}", "conflict", "File exists")
+    for name in ("copy.db-wal", "copy.db-journal", "copy.db-copy", "elsewhere"):
+        with open(os.path.join(directory, name), encoding="ascii") as file:
+            equal(file.read(), name, "what was beside it")
+    equal(sorted(os.listdir(directory)), ["copy.db", "copy.db-copy", "copy.db-journal", "copy.db-wal",
+                                          "dangling", "elsewhere", "link"], "names")
+
+
+@case
+def a_log_without_its_file_is_refused():
+    path = new_path("state.db")
+    with Daemon(f"--state={path}", "--mock-delay=0") as imd:
+        imd.client().ok("UPDATE 3 1")
+        imd.process.kill()
+        imd.process.wait()
+        imd.stop = lambda *_: None
+    log = path + "-wal"
+    expect(os.path.getsize(log) > 0, "there is a log")
+    for make in (lambda: os.unlink(path), lambda: open(path, "wb").close()):
+        make()
+        size = os.path.getsize(log)
+        for arguments in ((f"--state={path}", f"--socket={new_path('sock')}"), (f"--check-state={path}",)):
+            status, _, err = run(IMD, *arguments)
+            equal(status, 1, "exit status", err)
+            matches("its log .*-wal is there", err, "what it says")
+        equal(os.path.getsize(log), size, "the log is as it was")
+
+
+@case
 def a_client_that_asks_and_goes_is_no_harm():
     path = new_path("copy.db")
     with Daemon("--mock-delay=0") as imd:
