@@ -1,4 +1,6 @@
-/* The log: one line on stderr for each event of note, as `<priority>event key=value…`. */
+/* The log: one line for each event of note, as `<priority>event key=value…` on stderr. Where stderr is the
+ * journal's, it gets an entry with a field IMD_KEY= for each of them, and the MESSAGE_ID= by which its
+ * catalog explains the event. */
 #ifndef IMD_LOG_H
 #define IMD_LOG_H
 
@@ -23,6 +25,8 @@ struct log_field {
 #define LOG_STR(key_, text_) ((struct log_field){(key_), (text_), 0, LOG_TEXT})
 #define LOG_U64(key_, number_) ((struct log_field){(key_), NULL, (number_), LOG_NUMBER})
 
+/* Looks whether stderr is the journal's; it is not taken for that before. */
+void log_open(void);
 /* Lines above the level are left out; LEVEL_INFO before the first call. */
 void log_set_level(enum log_level level);
 /* err, warning, notice, info or debug; -1 where the word is none of them. */

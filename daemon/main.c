@@ -20,10 +20,12 @@
 #include "driver/mock.h"
 #include "engine/engine.h"
 #include "log.h"
+#include "notes.h"
 #include "notify.h"
 #include "reload.h"
 #include "server/server.h"
 #include "state.h"
+#include "survey.h"
 
 enum {
 	EXIT_FAILED = 1,
@@ -48,6 +50,9 @@ struct imd {
 	struct event *ends[END_SIGNAL_COUNT];
 	struct event *hangup;          /* the signal that means: read the settings again */
 	struct reload reload;
+	struct event *asked;           /* SIGUSR1 */
+	struct survey survey;
+	struct notes notes;
 	int64_t deadline_ms;           /* monotonic; INT64_MAX: none */
 	struct sockaddr_un handed_in;  /* where the socket that was handed over is */
 	const char *socket;            /* where clients find the socket, */
@@ -186,6 +191,7 @@ static void host_notice(void *arg, const struct notice *notice)
 	struct imd *imd = arg;
 
 	server_notice(imd->server, notice);
+	notes_take(&imd->notes, server_last_seq(imd->server), notice);
 	status_soon(imd);
 }
 
@@ -201,6 +207,7 @@ static void host_publish(void *arg, uint64_t seq)
 	struct imd *imd = arg;
 
 	server_publish(imd->server, seq);
+	notes_publish(&imd->notes, seq);
 }
 
 static void host_retract(void *arg, uint64_t seq)
@@ -208,6 +215,7 @@ static void host_retract(void *arg, uint64_t seq)
 	struct imd *imd = arg;
 
 	server_retract(imd->server, seq);
+	notes_retract(&imd->notes, seq);
 }
 
 static void host_storage(void *arg, const struct error *error)
@@ -308,6 +316,15 @@ static void on_hangup(evutil_socket_t signal, short what, void *arg)
 	reload_run(&imd->reload);
 }
 
+static void on_survey_signal(evutil_socket_t signal, short what, void *arg)
+{
+	struct imd *imd = arg;
+
+	(void)signal;
+	(void)what;
+	survey_begin(&imd->survey, imd->engine, imd->server);
+}
+
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -370,6 +387,9 @@ static int events_new(struct imd *imd)
 	imd->hangup = evsignal_new(imd->base, SIGHUP, on_hangup, imd);
 	if (imd->hangup == NULL || event_add(imd->hangup, NULL) < 0)
 		return -1;
+	imd->asked = evsignal_new(imd->base, SIGUSR1, on_survey_signal, imd);
+	if (imd->asked == NULL || event_add(imd->asked, NULL) < 0)
+		return -1;
 	if (watchdog_us == 0)
 		return 0;
 	imd->watchdog = event_new(imd->base, -1, EV_PERSIST, on_watchdog, imd);
@@ -387,6 +407,7 @@ static void event_free_if(struct event *event)
 
 static void imd_fini(struct imd *imd)
 {
+	survey_end(&imd->survey);
 	if (imd->engine != NULL)
 		engine_free(imd->engine);
 	else if (imd->store != NULL)
@@ -396,6 +417,7 @@ static void imd_fini(struct imd *imd)
 	for (int i = 0; i < END_SIGNAL_COUNT; i++)
 		event_free_if(imd->ends[i]);
 	event_free_if(imd->hangup);
+	event_free_if(imd->asked);
 	event_free_if(imd->watchdog);
 	event_free_if(imd->status);
 	event_free_if(imd->deadline);
@@ -403,6 +425,7 @@ static void imd_fini(struct imd *imd)
 	if (imd->base != NULL)
 		event_base_free(imd->base);
 	libevent_global_shutdown();
+	notes_fini(&imd->notes);
 }
 
 /* Where clients find a socket that was handed over: the path of the options is not it. */
@@ -477,6 +500,7 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 {
 	uint64_t event_seq = 0;
 
+	notes_init(&imd->notes);
 	imd->deadline_ms = INT64_MAX;
 	imd->tells_status = notify_wanted();
 	imd->base = base_new();
@@ -532,6 +556,7 @@ static int serve(struct config *config, int argc, char **argv)
 	struct error error;
 	int status = EXIT_FAILED;
 
+	log_open();
 	log_set_level(config->log_level);
 	if (imd_set_up(&imd, config, &error) < 0)
 		log_event(LEVEL_ERR, "cannot-start", LOG_STR("error", error.text));

@@ -190,6 +190,19 @@ void server_free(struct server *server)
 	free(server);
 }
 
+void server_load(const struct server *server, struct server_load *ret_load)
+{
+	*ret_load = (struct server_load){
+		.clients = server->clients,
+		.watchers = server->watchers.count,
+		.requests = server->requests,
+		.last_seq = server->ring.published,
+		.ring_events = ring_events(&server->ring),
+		.ring_bytes = ring_bytes(&server->ring),
+		.store = server->config.store,
+	};
+}
+
 /* ---- what the engine tells ----------------------------------------------------------------- */
 
 void server_notice(void *arg, const struct notice *notice)

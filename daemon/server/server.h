@@ -41,6 +41,16 @@ void server_configure(struct server *server, const struct server_rules *rules);
 void server_stop(struct server *server);
 void server_free(struct server *server);
 
+/* What it has to do, and what its clients and events take. */
+struct server_load {
+	uint64_t clients, watchers;
+	uint64_t requests; /* since the start */
+	uint64_t last_seq; /* of the last event that may be seen */
+	uint64_t ring_events, ring_bytes;
+	const char *store;
+};
+void server_load(const struct server *server, struct server_load *ret_load);
+
 /* For the engine's host; arg is the server. */
 void server_notice(void *arg, const struct notice *notice);
 uint64_t server_last_seq(void *arg);

@@ -340,6 +340,41 @@ def the_log_has_priorities_and_no_requests():
 
 
 @case
+def what_is_of_note_is_logged():
+    with Daemon("--mock-delay=0", "--mock-fail-version=9", "--retries=0") as imd:
+        client = imd.client()
+        client.ok("WATCH GRAPHS group=* initial=no")
+        client.await_end(client.ok("UPDATE 2 1 group=web").end["graph"])
+        node = client.ok("NODES group=web").records[0]["id"]
+        client.ok(f"KILL {node}")
+        client.await_event("graph-succeeded")
+        failed = client.ok("UPDATE 2 9 group=web").end["graph"]
+        client.await_end(failed)
+    events = [re.sub(r"^<(.)>(\S+) group=web .*", r"\1 \2", line) for line in imd.log().splitlines()[1:-1]]
+    equal(events, ["6 graph-succeeded", "4 node-died", "6 node-replaced", "6 graph-succeeded",
+                   "4 graph-failed"], "events")
+    matches(f"^<4>node-died group=web node={node} slot=. version=1 error=\"killed by .*\"$", imd.log(), "log")
+    matches(f"^<4>graph-failed group=web graph={failed} revision=2 reason=update tasks=4 took-ms=\\d+ error=",
+            imd.log(), "log")
+
+
+@case
+def the_state_is_logged_when_it_is_asked_for():
+    with Daemon("--mock-delay=1h") as imd:
+        client = imd.client()
+        graph = client.ok("UPDATE 3 1 group=web").end["graph"]
+        imd.process.send_signal(signal.SIGUSR1)
+        await_that(lambda: "state-graph" in imd.log(), "the state is in the log")
+        client.ok("PING")
+    matches(r"^<5>state version=\S+ groups=2 clients=1 watchers=0 requests=1 last-event=\d+ ring-events=\d+ "
+            r"ring-bytes=\d+ store=sqlite commits=\d+ commits-failed=0$", imd.log(), "the daemon")
+    matches("^<5>state-group group=web revision=1 size=3 version=1 available=0 starting=3 running=0 "
+            "unhealthy=0 shutting-down=0 in-flight=3 graphs=1$", imd.log(), "the group")
+    matches(f"^<5>state-graph group=web graph={graph} revision=1 reason=update state=running tasks=4 "
+            "waiting=1 running=3 succeeded=0 failed=0 cancelled=0$", imd.log(), "the graph")
+
+
+@case
 def the_log_level_is_obeyed():
     with Daemon("--log-level=err") as imd:
         imd.client().ok("PING")

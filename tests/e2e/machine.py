@@ -86,7 +86,7 @@ class Machine:
             with open(f"/proc/{children[0]}/comm", encoding="ascii") as file:
                 if file.read().strip() != os.path.basename(SYSTEMD):
                     return False
-        except (IndexError, FileNotFoundError):  # not there yet, or not any more
+        except (IndexError, OSError):  # not there yet, or not any more
             return False
         self.init = children[0]
         return self.run("systemctl", "is-system-running")[1].strip() in ("running", "degraded")

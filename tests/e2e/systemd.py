@@ -2,6 +2,7 @@
 """imd under a real systemd, as it is installed: its units, its sandbox and its socket, and what becomes
 of a rollout when the service is restarted, killed or hangs."""
 
+import json
 import os
 import re
 import shutil
@@ -155,11 +156,67 @@ def the_socket_outlives_the_service():
 
 
 @case
+def a_reload_keeps_the_process():
+    box = fresh()
+    box.good(box.imctl, "ping")
+    before = main_pid(box)
+    box.good("systemctl", "reload", UNIT)
+    box.good(box.imctl, "ping")
+    equal((main_pid(box), shown(box, "ActiveState")), (before, "active"), "the process")
+    equal(warnings(box), "", "warnings")
+
+
+@case
 def options_that_are_wrong_are_not_tried_again():
     box = fresh("--no-such-option")
     box.run("systemctl", "start", UNIT)
     equal([shown(box, name) for name in ("Result", "ExecMainStatus", "NRestarts")],
           ["exit-code", "2", "0"], "how it ended")
+
+
+# ---- the journal -------------------------------------------------------------------------------------
+
+def entries(box, *matched):
+    """What the service has put into the journal that has these fields, the oldest first."""
+    box.good("journalctl", "--sync")
+    out = box.good("journalctl", "--quiet", "--output=json", "_SYSTEMD_UNIT=imd.service", *matched,
+                   f"_SYSTEMD_INVOCATION_ID={shown(box, 'InvocationID')}")
+    return [json.loads(line) for line in out.splitlines()]
+
+
+@case
+def the_journal_can_be_searched():
+    box = fresh("--mock-delay=10ms", "--mock-fail-version=9", "--retries=0")
+    box.good(box.imctl, "update", "3", "1", "--group=web")
+    status, _, _ = box.run(box.imctl, "update", "3", "9", "--group=web")
+    equal(status, 1, "exit status of an update that fails")
+    failed = entries(box, "IMD_GROUP=web", "PRIORITY=4")
+    equal(len(failed), 1, f"entries: {failed}")
+    matches("^graph-failed group=web graph=.* error=", failed[0]["MESSAGE"], "the message")
+    equal([failed[0][key] for key in ("IMD_REVISION", "IMD_REASON", "SYSLOG_IDENTIFIER")],
+          ["2", "update", "imd"], "fields")
+    matches("^task .*, failed at attempt 1: ", failed[0]["IMD_ERROR"], "the error")
+    equal(len(entries(box, f"IMD_GRAPH={failed[0]['IMD_GRAPH']}")), 1, "entries of that graph")
+    equal([entry["MESSAGE"].split()[0] for entry in entries(box)],
+          ["ready", "graph-succeeded", "graph-failed"], "events")
+
+
+@case
+def the_catalog_explains_the_journal():
+    box = fresh("--mock-delay=10ms")
+    box.good("journalctl", "--update-catalog")
+    box.good(box.imctl, "update", "2", "1")
+    node = box.good(box.imctl, "nodes", "ls", "--no-legend").split()[0]
+    box.good(box.imctl, "nodes", "kill", node)
+    await_that(lambda: "node-replaced" in [entry["MESSAGE"].split()[0] for entry in entries(box)],
+               "the node is replaced")
+    out = box.good("journalctl", "--quiet", "--catalog", f"--unit={UNIT}",
+                   f"_SYSTEMD_INVOCATION_ID={shown(box, 'InvocationID')}")
+    matches("A node of group default died$", out, "the subject of an explanation")
+    matches(f"The node {node} in slot . of the group default, at version", out, "an explanation")
+    for entry in entries(box):
+        expect("MESSAGE_ID" in entry, f"an event without a number: {entry['MESSAGE']}")
+        matches(".", box.good("journalctl", "--list-catalog", entry["MESSAGE_ID"]), "its explanation")
 
 
 # ---- restarts in the middle of a rollout ------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@ static char text[1024];
 /* What was logged since the last call; stderr is a pipe during a test. */
 static int pipe_end = -1;
 
-static void log_open(void)
+static void stderr_open(void)
 {
 	int ends[2];
 
@@ -38,7 +39,7 @@ static const char *log_read(void)
 
 START_TEST(a_line_has_priority_event_and_fields)
 {
-	log_open();
+	stderr_open();
 	log_event(LEVEL_WARNING, "things", LOG_STR("a", "plain"), LOG_U64("n", UINT64_MAX));
 	ck_assert_str_eq(log_read(), "<4>things a=plain n=18446744073709551615\n");
 }
@@ -46,7 +47,7 @@ END_TEST
 
 START_TEST(a_line_stays_a_line)
 {
-	log_open();
+	stderr_open();
 	log_event(LEVEL_ERR, "odd", LOG_STR("text", "two\nlines \"and\" \x1b[1m"), LOG_STR("none", NULL));
 	ck_assert_str_eq(log_read(), "<3>odd text=\"two\\nlines \\\"and\\\" \\x1b[1m\"\n");
 }
@@ -54,7 +55,7 @@ END_TEST
 
 START_TEST(the_level_leaves_lines_out)
 {
-	log_open();
+	stderr_open();
 	log_event(LEVEL_DEBUG, "unseen", LOG_U64("n", 1));
 	log_set_level(LEVEL_DEBUG);
 	log_event(LEVEL_DEBUG, "seen", LOG_U64("n", 2));
@@ -75,6 +76,32 @@ START_TEST(levels_have_names)
 	ck_assert_int_eq(log_level_parse("debug"), LEVEL_DEBUG);
 	ck_assert_int_eq(log_level_parse("ERR"), -1);
 	ck_assert_int_eq(log_level_parse(""), -1);
+}
+END_TEST
+
+/* stderr is the journal's only where the variable tells of just that pipe. What goes to the journal is
+ * not seen here. */
+START_TEST(the_journal_is_recognized)
+{
+	struct stat found;
+	char stream[64];
+
+	stderr_open();
+	ck_assert_int_eq(fstat(STDERR_FILENO, &found), 0);
+	snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)found.st_dev, (uintmax_t)found.st_ino + 1);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_open();
+	log_event(LEVEL_INFO, "seen", LOG_U64("n", 1));
+	ck_assert_str_eq(log_read(), "<6>seen n=1\n");
+	snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)found.st_dev, (uintmax_t)found.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_open();
+	log_event(LEVEL_DEBUG, "below-the-level", LOG_STR("none", NULL));
+	log_event(LEVEL_INFO, "unseen", LOG_STR("text", "two\nlines"), LOG_STR("none", NULL));
+	unsetenv("JOURNAL_STREAM");
+	log_open();
+	log_event(LEVEL_INFO, "seen", LOG_U64("n", 2));
+	ck_assert_str_eq(log_read(), "<6>seen n=2\n");
 }
 END_TEST
 
@@ -177,6 +204,7 @@ static Suite *log_suite(void)
 	tcase_add_test(tests, a_line_stays_a_line);
 	tcase_add_test(tests, the_level_leaves_lines_out);
 	tcase_add_test(tests, levels_have_names);
+	tcase_add_test(tests, the_journal_is_recognized);
 	suite_add_tcase(suite, tests);
 	tcase_add_test(handed, nothing_handed_over);
 	tcase_add_test(handed, a_socket_handed_over);
