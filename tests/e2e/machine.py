@@ -3,7 +3,9 @@ keeps nothing, and has imd installed. It takes root, and a kernel that allows it
 had the cases are skipped, and fail if IMD_TEST_NEED_MACHINE is set."""
 
 import atexit
+import glob
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -45,9 +47,25 @@ def make(*arguments):
     equal(made.returncode, 0, f"make {arguments}: {made.stdout[-1000:]}{made.stderr[-1000:]}")
 
 
+def stage_move(stage, unit):
+    """Has what is installed below another prefix stand in /usr/local: the unit's sandbox hides /tmp and
+    the homes, where the prefix of a trial may be."""
+    with open(unit, encoding="utf-8") as file:
+        text = file.read()
+    sbin = os.path.dirname(re.search(r"^ExecStart=(\S+)", text, re.M).group(1))
+    prefix = os.path.dirname(sbin)
+    if prefix in ("/usr", "/usr/local"):
+        return
+    with open(unit, "w", encoding="utf-8") as file:
+        file.write(text.replace(sbin, "/usr/local/sbin"))
+    shutil.copytree(stage + prefix, stage + "/usr/local", dirs_exist_ok=True)
+    shutil.rmtree(stage + prefix)
+
+
 def stage_install(stage):
     """make install below a directory, with the files for systemd where it looks for them."""
     make("install", f"DESTDIR={stage}")
+    stage_move(stage, glob.glob(f"{stage}/**/imd.service", recursive=True)[0])
     for directory, _, names in list(os.walk(stage)):
         place = PLACES.get(os.path.basename(directory))
         if place and names and os.path.relpath(directory, stage) != place:
