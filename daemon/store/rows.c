@@ -47,7 +47,7 @@ void rows_clear(struct rows *rows)
 	rows->count = 0;
 	rows->texts.len = 0;
 	rows->removes = false;
-	rows->spec_gone = 0;
+	rows->spec_gone = rows->graph_gone = 0;
 }
 
 static struct row *rows_add(struct rows *rows, enum row_kind kind)
@@ -249,6 +249,22 @@ static void take_graph_change(struct rows *rows, const struct core *core,
 		take_plan(rows, graph);
 }
 
+/* As with revisions: one row does for a run of serials. */
+static void take_graph_gone(struct rows *rows, uint64_t serial, bool tasks)
+{
+	struct row *last = rows->graph_gone > 0 ? &rows->list[rows->graph_gone - 1] : NULL;
+
+	if (last && last->graph_gone.last + 1 == serial) {
+		last->graph_gone.last = serial;
+		last->graph_gone.tasks = last->graph_gone.tasks || tasks;
+		return;
+	}
+	rows->removes = true;
+	rows->graph_gone = rows->count + 1;
+	rows_add(rows, ROW_GRAPH_GONE)->graph_gone = (struct row_graph_gone){.first = serial,
+		.last = serial, .tasks = tasks};
+}
+
 void rows_take(struct rows *rows, struct node_serials *serials, const struct core *core,
 	const struct change *changes, size_t count)
 {
@@ -271,9 +287,7 @@ void rows_take(struct rows *rows, struct node_serials *serials, const struct cor
 			take_graph_change(rows, core, change);
 			break;
 		case CHANGE_GRAPH_GONE:
-			rows->removes = true;
-			rows_add(rows, ROW_GRAPH_GONE)->graph_gone = (struct row_graph_gone){
-				.serial = change->number, .tasks = change->b};
+			take_graph_gone(rows, change->number, change->b > 0);
 			break;
 		case CHANGE_NODE:
 			take_node(rows, serials, core, change->a);

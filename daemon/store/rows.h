@@ -54,9 +54,10 @@ struct row_plan {
 	struct row_text tasks;
 };
 
+/* A run of graphs. */
 struct row_graph_gone {
-	uint64_t serial;
-	uint32_t tasks;
+	uint64_t first, last; /* serials */
+	bool tasks;           /* one of them has some */
 };
 
 struct row_task {
@@ -93,7 +94,7 @@ struct rows {
 	struct buf texts;
 	uint64_t event_seq;
 	bool removes; /* there is something _GONE among them */
-	size_t spec_gone; /* 1 + the place of the last ROW_SPEC_GONE, 0: there is none */
+	size_t spec_gone, graph_gone; /* 1 + the place of the last such row, 0: there is none */
 };
 
 /* The numbers that the file gives to nodes: by the node's ref, 0 where it has none. */

@@ -31,9 +31,9 @@ static const char *const texts[TABLE_STATEMENT_COUNT] = {
 	[TABLE_NODE] = "REPLACE INTO nodes (serial, id, group_name, slot, version, revision, state,"
 		" asked, marked, created, started, finished, error)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-	[TABLE_GRAPH_GONE] = "DELETE FROM graphs WHERE serial = ?1",
-	[TABLE_PLAN_GONE] = "DELETE FROM plans WHERE graph = ?1",
-	[TABLE_TASKS_GONE] = "DELETE FROM tasks WHERE graph = ?1",
+	[TABLE_GRAPH_GONE] = "DELETE FROM graphs WHERE serial BETWEEN ?1 AND ?2",
+	[TABLE_PLAN_GONE] = "DELETE FROM plans WHERE graph BETWEEN ?1 AND ?2",
+	[TABLE_TASKS_GONE] = "DELETE FROM tasks WHERE graph BETWEEN ?1 AND ?2",
 	[TABLE_NODE_GONE] = "DELETE FROM nodes WHERE serial = ?1",
 	[TABLE_FREE_PAGES] = "PRAGMA freelist_count",
 	[TABLE_VACUUM] = "PRAGMA incremental_vacuum(64)",
@@ -242,33 +242,35 @@ static int write_node(struct tables *tables, const struct rows *rows, const stru
 	return db_execute(statement, error);
 }
 
-static int delete_by(struct tables *tables, enum table_statement which, uint64_t serial,
-	struct error *error)
+static int delete_graphs(struct tables *tables, enum table_statement which,
+	const struct row_graph_gone *gone, struct error *error)
 {
-	db_bind_number(tables->statements[which], 1, (int64_t)serial);
+	db_bind_number(tables->statements[which], 1, (int64_t)gone->first);
+	db_bind_number(tables->statements[which], 2, (int64_t)gone->last);
 	return db_execute(tables->statements[which], error);
 }
 
 static int write_graph_gone(struct tables *tables, const struct rows *rows, const struct row *row,
 	struct error *error)
 {
-	uint64_t serial = row->graph_gone.serial;
+	const struct row_graph_gone *gone = &row->graph_gone;
 
 	(void)rows;
-	if (delete_by(tables, TABLE_GRAPH_GONE, serial, error) < 0)
+	if (delete_graphs(tables, TABLE_GRAPH_GONE, gone, error) < 0)
 		return -1;
-	if (row->graph_gone.tasks == 0)
+	if (!gone->tasks)
 		return 0;
-	if (delete_by(tables, TABLE_PLAN_GONE, serial, error) < 0)
+	if (delete_graphs(tables, TABLE_PLAN_GONE, gone, error) < 0)
 		return -1;
-	return delete_by(tables, TABLE_TASKS_GONE, serial, error);
+	return delete_graphs(tables, TABLE_TASKS_GONE, gone, error);
 }
 
 static int write_node_gone(struct tables *tables, const struct rows *rows, const struct row *row,
 	struct error *error)
 {
 	(void)rows;
-	return delete_by(tables, TABLE_NODE_GONE, row->serial, error);
+	db_bind_number(tables->statements[TABLE_NODE_GONE], 1, (int64_t)row->serial);
+	return db_execute(tables->statements[TABLE_NODE_GONE], error);
 }
 
 static int (*const writers[ROW_KIND_COUNT])(struct tables *, const struct rows *,
