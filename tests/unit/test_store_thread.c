@@ -57,6 +57,7 @@ START_TEST(done_comes_from_the_loop)
 }
 END_TEST
 
+/* Work that takes a while, as that of a disk does; nothing waits for this time. */
 static void work_long(void *arg)
 {
 	(void)arg;
