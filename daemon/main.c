@@ -3,19 +3,17 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-#include <uuid/uuid.h>
 
 #include "capacity.h"
+#include "chance.h"
 #include "daemon/config.h"
 #include "driver/mock.h"
 #include "engine/engine.h"
@@ -25,12 +23,11 @@
 #include "reload.h"
 #include "server/server.h"
 #include "state.h"
+#include "status.h"
 #include "survey.h"
 
 enum {
 	EXIT_FAILED = 1,
-	STATUS_EVERY_S = 1,
-	STATUS_SIZE = 256,
 	PRIORITY_SIGNALS = 0, /* before all else that a pass has to do, */
 	PRIORITY_COUNT = 2,   /* which has the other one */
 };
@@ -45,26 +42,24 @@ struct imd {
 	struct store *store;           /* NULL: the engine has it, or it is not open */
 	struct event *turn;            /* once more, at the end of this pass or in the next */
 	struct event *deadline;        /* the engine's one timer */
-	struct event *status;
 	struct event *watchdog;        /* NULL: nobody wants to hear */
 	struct event *ends[END_SIGNAL_COUNT];
 	struct event *hangup;          /* the signal that means: read the settings again */
 	struct reload reload;
 	struct event *asked;           /* SIGUSR1 */
 	struct survey survey;
+	struct status status;
 	struct notes notes;
 	int64_t deadline_ms;           /* monotonic; INT64_MAX: none */
 	struct sockaddr_un handed_in;  /* where the socket that was handed over is */
 	const char *socket;            /* where clients find the socket, */
 	uint32_t max_clients;          /* and how many may at once, at the start */
 	bool in_turn;
-	bool storage_failed;
 	char storage_error[LIMIT_ERROR_TEXT]; /* why; it is said once */
-	bool tells_status;
 	int end_signal;                /* 0: none came */
 };
 
-/* ---- time and randomness ------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 static int64_t clock_us(clockid_t clock)
 {
@@ -85,34 +80,6 @@ static int64_t host_mono_us(void *arg)
 {
 	(void)arg;
 	return clock_us(CLOCK_MONOTONIC);
-}
-
-/* libuuid's own source asks the kernel several times for each; it is for where the kernel has none. Here
- * the kernel is asked for some at a time. */
-static void id_random(void *arg, struct id *ret_id)
-{
-	static struct id pool[16];
-	static size_t left;
-
-	(void)arg;
-	if (left == 0 && getrandom(pool, sizeof pool, 0) == sizeof pool)
-		left = sizeof pool / sizeof pool[0];
-	if (left == 0) {
-		uuid_generate_random(ret_id->bytes);
-		return;
-	}
-	*ret_id = pool[--left];
-	ret_id->bytes[6] = (uint8_t)((ret_id->bytes[6] & 0x0f) | 0x40); /* version 4, */
-	ret_id->bytes[8] = (uint8_t)((ret_id->bytes[8] & 0x3f) | 0x80); /* of RFC 9562 */
-}
-
-static uint64_t seed_random(void)
-{
-	uint64_t seed;
-
-	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-		seed = (uint64_t)clock_us(CLOCK_REALTIME);
-	return seed;
 }
 
 /* ---- the engine's turns -------------------------------------------------------------------- */
@@ -180,19 +147,13 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* ---- what the engine tells ----------------------------------------------------------------- */
 
-static void status_soon(struct imd *imd)
-{
-	if (imd->tells_status && !evtimer_pending(imd->status, NULL))
-		event_add(imd->status, &(struct timeval){STATUS_EVERY_S, 0});
-}
-
 static void host_notice(void *arg, const struct notice *notice)
 {
 	struct imd *imd = arg;
 
 	server_notice(imd->server, notice);
 	notes_take(&imd->notes, server_last_seq(imd->server), notice);
-	status_soon(imd);
+	status_soon(&imd->status);
 }
 
 static uint64_t host_last_seq(void *arg)
@@ -222,7 +183,7 @@ static void host_storage(void *arg, const struct error *error)
 {
 	struct imd *imd = arg;
 
-	if (error != NULL && imd->storage_failed && strcmp(error->text, imd->storage_error) == 0)
+	if (error != NULL && imd->status.storage_failed && strcmp(error->text, imd->storage_error) == 0)
 		return; /* it is tried every second, and with every request */
 	if (error != NULL)
 		snprintf(imd->storage_error, sizeof imd->storage_error, "%s", error->text);
@@ -230,70 +191,8 @@ static void host_storage(void *arg, const struct error *error)
 		log_event(LEVEL_ERR, "storage-failed", LOG_STR("error", error->text));
 	else
 		log_event(LEVEL_NOTICE, "storage-works", LOG_STR("state", "written again"));
-	imd->storage_failed = error != NULL;
-	status_soon(imd);
-}
-
-/* ---- the status line ----------------------------------------------------------------------- */
-
-struct totals {
-	uint64_t live, available;
-	uint32_t rollouts;
-	const struct group *rolling; /* one of those whose graph runs */
-};
-
-static struct totals core_totals(const struct core *core)
-{
-	struct totals totals = {0};
-
-	for (uint32_t i = 0; i < core->group_count; i++) {
-		const struct group *group = core->groups[i];
-
-		totals.live += group->live;
-		totals.available += group->available;
-		if (group->active != NULL) {
-			totals.rollouts++;
-			totals.rolling = group;
-		}
-	}
-	return totals;
-}
-
-static void status_tell(struct imd *imd)
-{
-	const struct core *core = engine_core(imd->engine);
-	struct totals totals = core_totals(core);
-	char text[STATUS_SIZE], rollout[STATUS_SIZE / 2] = "";
-
-	if (totals.rollouts == 1) {
-		const struct graph *graph = totals.rolling->active;
-
-		snprintf(rollout, sizeof rollout, "; %s to revision %" PRIu64 ": %" PRIu32 " of %" PRIu32
-			" tasks done", totals.rolling->name, graph->revision,
-			graph->counts[TASK_SUCCEEDED], graph->task_count);
-	} else if (totals.rollouts > 1) {
-		snprintf(rollout, sizeof rollout, "; %" PRIu32 " rollouts", totals.rollouts);
-	}
-	snprintf(text, sizeof text,
-		"%sgroups: %" PRIu32 ", nodes: %" PRIu64 ", available: %" PRIu64 "%s",
-		imd->storage_failed ? "Cannot store changes; " : "", core->group_count, totals.live,
-		totals.available, rollout);
-	notify_status(text);
-}
-
-static void on_status(evutil_socket_t fd, short what, void *arg)
-{
-	struct imd *imd = arg;
-
-	(void)fd;
-	(void)what;
-	/* The state may be read only while it is what is stored. */
-	if (engine_lost(imd->engine) != NULL)
-		notify_status("Cannot store changes; cannot read the state");
-	else if (engine_clean(imd->engine))
-		status_tell(imd);
-	else
-		status_soon(imd);
+	imd->status.storage_failed = error != NULL;
+	status_soon(&imd->status);
 }
 
 /* ---- signals and the watchdog -------------------------------------------------------------- */
@@ -375,8 +274,7 @@ static int events_new(struct imd *imd)
 
 	imd->turn = evtimer_new(imd->base, on_turn, imd);
 	imd->deadline = evtimer_new(imd->base, on_deadline, imd);
-	imd->status = evtimer_new(imd->base, on_status, imd);
-	if (imd->turn == NULL || imd->deadline == NULL || imd->status == NULL)
+	if (imd->turn == NULL || imd->deadline == NULL || status_init(&imd->status, imd->base) < 0)
 		return -1;
 	for (int i = 0; i < END_SIGNAL_COUNT; i++) {
 		imd->ends[i] = evsignal_new(imd->base, end_signals[i], on_end_signal, imd);
@@ -419,7 +317,7 @@ static void imd_fini(struct imd *imd)
 	event_free_if(imd->hangup);
 	event_free_if(imd->asked);
 	event_free_if(imd->watchdog);
-	event_free_if(imd->status);
+	status_fini(&imd->status);
 	event_free_if(imd->deadline);
 	event_free_if(imd->turn);
 	if (imd->base != NULL)
@@ -480,10 +378,10 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 	struct store *store = imd->store;
 	struct error inner;
 
-	config->core.seed = seed_random();
-	config->core.new_id = id_random;
+	config->core.seed = chance_seed();
+	config->core.new_id = chance_id;
 	if (!config->has_mock_seed)
-		config->mock.seed = seed_random();
+		config->mock.seed = chance_seed();
 	driver = mock_new(imd->base, &config->mock);
 	imd->store = NULL; /* the engine's now */
 	imd->engine = engine_new(&config->core, store, driver, &host, ret_event_seq, error);
@@ -502,7 +400,6 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 
 	notes_init(&imd->notes);
 	imd->deadline_ms = INT64_MAX;
-	imd->tells_status = notify_wanted();
 	imd->base = base_new();
 	if (imd->base == NULL || events_new(imd) < 0)
 		return error_set(error, ERR_INTERNAL, "cannot set up the event loop");
@@ -527,8 +424,7 @@ static int imd_run(struct imd *imd, const struct config *config)
 		LOG_STR("driver", config->driver), LOG_U64("mock-seed", config->mock.seed),
 		LOG_U64("max-clients", imd->max_clients));
 	notify_ready();
-	if (imd->tells_status)
-		status_tell(imd);
+	status_start(&imd->status, imd->engine);
 	int ret = event_base_dispatch(imd->base);
 
 	notify_stopping();

@@ -19,6 +19,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "act.h"
+#include "batches.h"
 #include "errands.h"
 #include "proto/mem.h"
 #include "reports.h"
@@ -26,7 +28,6 @@
 
 enum {
 	TURN_MAX_MS = 5,        /* how long a turn may keep the loop */
-	BATCHES = 3,            /* one that fills, and two more with the store or durable */
 	BATCH_CHANGES = 8192,   /* that make a batch full while another one is with the store */
 	RUN_BUDGET = 1024,      /* tasks that start between two commits */
 	REPORT_BUDGET = 1024,   /* reports taken in between two commits */
@@ -34,24 +35,12 @@ enum {
 	STORAGE_RETRY_MS = 1000,
 };
 
-struct batch {
-	struct update update;
-	struct engine_requests requests;
-	uint64_t seq; /* the last event of the batch, once it is closed; */
-	struct core_counters counters; /* and the core's counters then */
-	int64_t handed_us; /* when the store got it */
-};
-
 struct engine {
 	struct store *store;
 	struct driver *driver;
 	struct engine_host host;
 	struct core core;          /* its config outlives it, for the next load */
-	struct batch batches[BATCHES];
-	struct batch *filling;
-	struct batch *flying;      /* with the store; NULL: none */
-	struct batch *durable[BATCHES - 1]; /* to be answered, the oldest first */
-	unsigned durable_count;
+	struct batches batches;
 	struct engine_requests queued;  /* submitted while readers waited */
 	struct engine_requests readers;
 	struct errands errands;
@@ -93,26 +82,27 @@ static void read_clock(struct engine *engine)
 /* Whether the filling batch has nothing to store and nothing to tell. */
 static bool filling_clean(const struct engine *engine)
 {
-	return engine->filling->update.change_count == 0 &&
+	return engine->batches.filling->update.change_count == 0 &&
 		engine->host.last_seq(engine->host.arg) ==
-			(engine->flying ? engine->flying->seq : engine->committed_seq);
+			(engine->batches.flying ? engine->batches.flying->seq : engine->committed_seq);
 }
 
 static bool filling_idle(const struct engine *engine)
 {
-	return filling_clean(engine) && engine->filling->update.action_count == 0 &&
-		TAILQ_EMPTY(&engine->filling->requests);
+	return filling_clean(engine) && engine->batches.filling->update.action_count == 0 &&
+		TAILQ_EMPTY(&engine->batches.filling->requests);
 }
 
 /* So that no commit takes long, and watchers have their turn between two of them. */
 static bool filling_full(const struct engine *engine)
 {
-	return engine->flying && engine->filling->update.change_count >= BATCH_CHANGES;
+	return engine->batches.flying && engine->batches.filling->update.change_count >= BATCH_CHANGES;
 }
 
 bool engine_clean(const struct engine *engine)
 {
-	return !engine->lost && !engine->flying && engine->durable_count == 0 && filling_clean(engine);
+	return !engine->lost && !engine->batches.flying && engine->batches.durable_count == 0 &&
+		filling_clean(engine);
 }
 
 const struct error *engine_lost(const struct engine *engine)
@@ -124,9 +114,9 @@ static void step_request(struct engine *engine, struct engine_request *request)
 {
 	request->event.now = engine->now;
 	engine->stats.events++;
-	request->failed = core_step(&engine->core, &request->event, &engine->filling->update,
+	request->failed = core_step(&engine->core, &request->event, &engine->batches.filling->update,
 				  &request->error) < 0;
-	requests_add(&engine->filling->requests, request);
+	requests_add(&engine->batches.filling->requests, request);
 }
 
 void engine_submit(struct engine *engine, struct engine_request *request)
@@ -198,64 +188,37 @@ static void report_inspected(void *arg, const struct id *id, enum core_found fou
 	push_report(arg, (struct report){.kind = CORE_INSPECTED, .id = *id, .found = found}, NULL);
 }
 
-/* An action whose node has been asked something else since is void. */
-static void act(struct engine *engine, const struct action *action)
-{
-	const struct node *node = node_at(&engine->core.nodes, action->node);
-	const struct driver_ops *ops = engine->driver->ops;
-	struct driver_node target;
-
-	if (!node->used || !id_equal(&node->id, &action->id))
-		return;
-	target = (struct driver_node){.id = node->id, .slot = node->slot, .version = node->version,
-		.group = engine->core.groups[node->group]->name};
-	if (action->kind == DO_START && node->op == OP_START)
-		ops->start(engine->driver, &target);
-	else if (action->kind == DO_STOP && node->op == OP_STOP)
-		ops->stop(engine->driver, &target);
-	else if (action->kind == DO_CANCEL && node->op == OP_CANCEL)
-		ops->cancel(engine->driver, &target);
-	else if (action->kind == DO_KILL && node->op == OP_KILL)
-		ops->kill(engine->driver, &target);
-	else if (action->kind == DO_INSPECT && node->inspecting && node_live(node))
-		ops->inspect(engine->driver, &target);
-}
-
 /* Commits. */
 
 static void batch_durable(struct engine *engine, struct batch *batch)
 {
-	assert(engine->durable_count < BATCHES - 1);
 	engine->committed_seq = batch->seq;
 	engine->counters = batch->counters;
-	engine->durable[engine->durable_count++] = batch;
+	batches_add_durable(&engine->batches, batch);
 }
 
 static void batch_answer(struct engine *engine, struct batch *batch)
 {
 	engine->host.publish(engine->host.arg, batch->seq);
 	requests_answer(&batch->requests, NULL);
-	for (size_t i = 0; i < batch->update.action_count; i++)
-		act(engine, &batch->update.actions[i]);
+	act(&engine->core, engine->driver, &batch->update);
 	update_clear(&batch->update);
 }
 
 /* Who is answered may submit, but nothing is committed meanwhile. */
 static void answer_durable(struct engine *engine)
 {
-	while (engine->durable_count > 0) {
-		struct batch *batch = engine->durable[0];
+	struct batch *batch;
 
+	while ((batch = batches_first_durable(&engine->batches)) != NULL) {
 		batch_answer(engine, batch);
-		engine->durable_count--;
-		for (unsigned i = 0; i < engine->durable_count; i++)
-			engine->durable[i] = engine->durable[i + 1];
+		batches_drop_durable(&engine->batches);
 	}
 }
 
 static int load(struct engine *engine, uint64_t *ret_seq, struct error *error)
 {
-	struct update *update = &engine->filling->update;
+	struct update *update = &engine->batches.filling->update;
 	int loaded;
 
 	core_init(&engine->core, &engine->core.config);
@@ -276,7 +239,7 @@ static void lose(struct engine *engine, const struct error *why)
 		why->text);
 	core_fini(&engine->core);
 	core_init(&engine->core, &engine->core.config);
-	update_clear(&engine->filling->update);
+	update_clear(&engine->batches.filling->update);
 	reports_fini(&engine->reports);
 	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
 	engine->host.storage(engine->host.arg, &engine->lost_error);
@@ -302,20 +265,19 @@ static void load_again(struct engine *engine)
 static void roll_back(struct engine *engine, struct batch *flown, const struct error *failed)
 {
 	engine->host.retract(engine->host.arg, engine->committed_seq);
-	for (int i = 0; i < BATCHES; i++)
-		update_clear(&engine->batches[i].update);
+	batches_clear(&engine->batches);
 	load_again(engine);
 	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
-	requests_move(&engine->filling->requests, &flown->requests);
+	requests_move(&engine->batches.filling->requests, &flown->requests);
 	requests_answer(&flown->requests, failed);
 }
 
 static void commit_done(void *arg, const struct error *error)
 {
 	struct engine *engine = arg;
-	struct batch *batch = engine->flying;
+	struct batch *batch = engine->batches.flying;
 
-	engine->flying = NULL;
+	engine->batches.flying = NULL;
 	if (error) {
 		engine->reading = true; /* what is submitted now has not failed: it is queued */
 		answer_durable(engine);
@@ -336,33 +298,18 @@ static void commit_done(void *arg, const struct error *error)
 	engine_wake(engine);
 }
 
-static struct batch *batch_free(struct engine *engine)
-{
-	for (int i = 0; i < BATCHES; i++) {
-		struct batch *batch = &engine->batches[i];
-		bool durable = false;
-
-		for (unsigned k = 0; k < engine->durable_count; k++)
-			durable = durable || engine->durable[k] == batch;
-		if (!durable && batch != engine->filling && batch != engine->flying)
-			return batch;
-	}
-	abort(); /* two are in use at most besides the one that fills, and then none is committed */
-}
-
 static void commit(struct engine *engine)
 {
-	struct batch *batch = engine->filling;
+	struct batch *batch = batches_close(&engine->batches);
 	const struct update *update = &batch->update;
 
 	batch->seq = engine->host.last_seq(engine->host.arg);
 	batch->counters = engine->core.counters;
-	engine->filling = batch_free(engine);
 	if (update->change_count == 0 && batch->seq == engine->committed_seq) {
 		batch_durable(engine, batch);
 		return;
 	}
-	engine->flying = batch;
+	engine->batches.flying = batch;
 	core_changes_taken(&engine->core, update);
 	batch->handed_us = engine->host.mono_us(engine->host.arg);
 	engine->store->ops->commit(engine->store, &engine->core, update->changes,
@@ -382,7 +329,7 @@ static void take_reports(struct engine *engine)
 			core_prefetch(&engine->core, ahead);
 		event.now = engine->now;
 		engine->stats.events++;
-		core_step(&engine->core, &event, &engine->filling->update, NULL);
+		core_step(&engine->core, &event, &engine->batches.filling->update, NULL);
 		reports_pop(&engine->reports);
 	}
 }
@@ -401,14 +348,14 @@ static void take_queued(struct engine *engine)
 static bool may_commit(const struct engine *engine)
 {
 	return engine->resume_ms <= engine->now.mono_ms || !filling_clean(engine) ||
-		!TAILQ_EMPTY(&engine->filling->requests);
+		!TAILQ_EMPTY(&engine->batches.filling->requests);
 }
 
 /* Before every commit, so that what a step makes due (a new plan) is stored together with it. */
 static void run(struct engine *engine)
 {
 	engine->more = core_run(&engine->core, &engine->now, RUN_BUDGET,
-		&engine->filling->update);
+		&engine->batches.filling->update);
 }
 
 static void take_in(struct engine *engine)
@@ -421,7 +368,7 @@ static void take_in(struct engine *engine)
 	take_reports(engine);
 	if (core_deadline(&engine->core) <= engine->now.mono_ms) {
 		engine->stats.events++;
-		core_step(&engine->core, &tick, &engine->filling->update, NULL);
+		core_step(&engine->core, &tick, &engine->batches.filling->update, NULL);
 	}
 	run(engine);
 }
@@ -433,13 +380,13 @@ static bool can_go_on(const struct engine *engine)
 	bool reading = !TAILQ_EMPTY(&engine->readers);
 	bool paused = engine->resume_ms > engine->now.mono_ms;
 
-	if (engine->durable_count > 0)
+	if (engine->batches.durable_count > 0)
 		return true;
 	if (engine->lost)
 		return !paused || reading || !TAILQ_EMPTY(&engine->queued);
 	if (reading && engine_clean(engine))
 		return true;
-	if (!engine->flying && !filling_idle(engine))
+	if (!engine->batches.flying && !filling_idle(engine))
 		return may_commit(engine);
 	if (reading || filling_full(engine))
 		return false;
@@ -472,9 +419,9 @@ static bool find_again(struct engine *engine)
 /* What has filled meanwhile goes to the store first. */
 static void go_on_from_durable(struct engine *engine)
 {
-	if (engine->durable_count == 0)
+	if (engine->batches.durable_count == 0)
 		return;
-	if (!engine->flying && !filling_idle(engine) && may_commit(engine)) {
+	if (!engine->batches.flying && !filling_idle(engine) && may_commit(engine)) {
 		run(engine);
 		commit(engine);
 	}
@@ -493,9 +440,9 @@ static void round_once(struct engine *engine)
 		(!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine));
 	if (!held)
 		take_in(engine);
-	else if (!engine->flying)
+	else if (!engine->batches.flying)
 		run(engine);
-	if (!engine->flying && may_commit(engine))
+	if (!engine->batches.flying && may_commit(engine))
 		commit(engine);
 	answer_durable(engine);
 	answer_readers(engine);
@@ -564,11 +511,7 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	engine->armed_ms = INT64_MAX;
 	driver->reports = (struct driver_reports){report_done, report_health, report_exited,
 		report_inspected, engine};
-	for (int i = 0; i < BATCHES; i++) {
-		update_init(&engine->batches[i].update, host->notice, host->arg);
-		TAILQ_INIT(&engine->batches[i].requests);
-	}
-	engine->filling = &engine->batches[0];
+	batches_init(&engine->batches, host->notice, host->arg);
 	TAILQ_INIT(&engine->queued);
 	TAILQ_INIT(&engine->readers);
 	errands_init(&engine->errands, store, wake_for_errand, engine);
@@ -590,8 +533,7 @@ void engine_free(struct engine *engine)
 	engine->store->ops->free(engine->store);
 	errands_fini(&engine->errands);
 	core_fini(&engine->core);
-	for (int i = 0; i < BATCHES; i++)
-		update_fini(&engine->batches[i].update);
+	batches_fini(&engine->batches);
 	reports_fini(&engine->reports);
 	free(engine);
 }

@@ -1,0 +1,101 @@
+#include <config.h>
+
+#include "status.h"
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "notify.h"
+
+enum {
+	STATUS_EVERY_S = 1,
+	STATUS_SIZE = 256,
+};
+
+struct totals {
+	uint64_t live, available;
+	uint32_t rollouts;
+	const struct group *rolling; /* one of those whose graph runs */
+};
+
+static struct totals core_totals(const struct core *core)
+{
+	struct totals totals = {0};
+
+	for (uint32_t i = 0; i < core->group_count; i++) {
+		const struct group *group = core->groups[i];
+
+		totals.live += group->live;
+		totals.available += group->available;
+		if (group->active != NULL) {
+			totals.rollouts++;
+			totals.rolling = group;
+		}
+	}
+	return totals;
+}
+
+static void status_tell(const struct status *status)
+{
+	const struct core *core = engine_core(status->engine);
+	struct totals totals = core_totals(core);
+	char text[STATUS_SIZE], rollout[STATUS_SIZE / 2] = "";
+
+	if (totals.rollouts == 1) {
+		const struct graph *graph = totals.rolling->active;
+
+		snprintf(rollout, sizeof rollout, "; %s to revision %" PRIu64 ": %" PRIu32 " of %" PRIu32
+			" tasks done", totals.rolling->name, graph->revision,
+			graph->counts[TASK_SUCCEEDED], graph->task_count);
+	} else if (totals.rollouts > 1) {
+		snprintf(rollout, sizeof rollout, "; %" PRIu32 " rollouts", totals.rollouts);
+	}
+	snprintf(text, sizeof text,
+		"%sgroups: %" PRIu32 ", nodes: %" PRIu64 ", available: %" PRIu64 "%s",
+		status->storage_failed ? "Cannot store changes; " : "", core->group_count, totals.live,
+		totals.available, rollout);
+	notify_status(text);
+}
+
+static void on_status(evutil_socket_t fd, short what, void *arg)
+{
+	struct status *status = arg;
+
+	(void)fd;
+	(void)what;
+	/* The state may be read only while it is what is stored. */
+	if (engine_lost(status->engine) != NULL)
+		notify_status("Cannot store changes; cannot read the state");
+	else if (engine_clean(status->engine))
+		status_tell(status);
+	else
+		status_soon(status);
+}
+
+int status_init(struct status *status, struct event_base *base)
+{
+	*status = (struct status){.wanted = notify_wanted()};
+	status->timer = evtimer_new(base, on_status, status);
+	return status->timer != NULL ? 0 : -1;
+}
+
+void status_fini(struct status *status)
+{
+	if (status->timer != NULL)
+		event_free(status->timer);
+	status->timer = NULL;
+}
+
+void status_start(struct status *status, struct engine *engine)
+{
+	status->engine = engine;
+	if (status->wanted)
+		status_tell(status);
+}
+
+void status_soon(struct status *status)
+{
+	if (status->wanted && !evtimer_pending(status->timer, NULL))
+		event_add(status->timer, &(struct timeval){STATUS_EVERY_S, 0});
+}
