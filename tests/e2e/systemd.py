@@ -8,13 +8,16 @@ import re
 import shutil
 import signal
 import stat
+import subprocess
 
-from imdtest import Skip, await_that, case, environment, equal, expect, main, matches, sanitized, spawn
+from imdtest import SOURCE, Skip, await_that, case, environment, equal, expect, main, matches, sanitized, spawn
 from machine import Knocking, machine
 
 UNIT = "imd.service"
 SOCKET = "/run/imd.sock"
 DROP_IN = f"/run/systemd/system/{UNIT}.d/test.conf"
+SETTINGS = "/etc/imd/imd.conf"
+COLLECTED = "/var/lib/prometheus/node-exporter"
 NOBODY = 65534
 
 
@@ -32,7 +35,8 @@ def fresh(*options, settings=""):
     box = machine()
     box.run("systemctl", "stop", UNIT, "imd.socket")
     box.run("systemctl", "reset-failed", UNIT, "imd.socket")
-    shutil.rmtree(box.path("/var/lib/imd"), ignore_errors=True)
+    for left in ("/var/lib/imd", "/etc/imd", COLLECTED):
+        shutil.rmtree(box.path(left), ignore_errors=True)
     if os.path.exists(box.path(DROP_IN)):
         os.remove(box.path(DROP_IN))
     if box.imd is None:
@@ -217,6 +221,106 @@ def the_catalog_explains_the_journal():
     for entry in entries(box):
         expect("MESSAGE_ID" in entry, f"an event without a number: {entry['MESSAGE']}")
         matches(".", box.good("journalctl", "--list-catalog", entry["MESSAGE_ID"]), "its explanation")
+
+
+# ---- settings and users ------------------------------------------------------------------------------
+
+@case
+def a_reload_applies_the_settings():
+    """In the middle of a rollout, whose tasks and watchers do not notice."""
+    box = fresh()
+    box.write(SETTINGS, "[driver mock]\ndelay=1h\n")
+    with box.client() as client, box.client() as watcher:
+        watcher.ok("WATCH ALL group=*")
+        graph = client.ok("UPDATE 3 1").end["graph"]
+        watcher.await_event("task-started", task="2")
+        before = main_pid(box)
+        box.write(SETTINGS, "[imd]\nmax-surge=2\nstate=/srv/imd.db\n[driver mock]\ndelay=0\n")
+        box.good("systemctl", "reload", UNIT)
+        watcher.await_end(client.ok("UPDATE 2 1 group=web").end["graph"])
+        equal(client.ok("SPEC group=web").one("SPEC")["max-surge"], "2", "the policy")
+        equal(client.stat("watchers"), "1", "watchers")
+        equal([task["state"] for task in client.ok(f"TASKS {graph}").of("TASK") if task["action"] == "start_node"],
+              ["running"] * 3, "tasks in flight")
+    equal((main_pid(box), shown(box, "ActiveState")), (before, "active"), "the process")
+    matches("^needs-restart setting=state running=/var/lib/imd/imd.db configured=/srv/imd.db$", warnings(box),
+            "what cannot be changed")
+    box.write(SETTINGS, "[imd]\nmax-surge=lots\n")
+    box.run("systemctl", "reload", UNIT)
+    matches(f'^reload-failed error="{SETTINGS}:2: ', warnings(box), "a mistake")
+    equal((main_pid(box), shown(box, "ActiveState")), (before, "active"), "the process behind a mistake")
+    box.run("systemctl", "restart", UNIT)
+    equal([shown(box, name) for name in ("Result", "ExecMainStatus", "NRestarts")], ["exit-code", "6", "0"],
+          "a restart with the mistake")
+
+
+@case
+def users_by_their_groups():
+    """The socket lets in the group imd; of those the settings say who may do what."""
+    box = fresh("--mock-delay=10ms")
+    box.write(SETTINGS, "[imd]\nadmin-group=imd-admin\nread-group=imd-read\n")
+    for group in ("imd-admin", "imd-read"):
+        box.good("groupadd", "--force", "--system", group)
+    for user, groups in (("alice", "imd,imd-admin"), ("rita", "imd,imd-read"), ("mike", "imd"), ("otto", "")):
+        if box.run("id", user)[0] != 0:
+            box.good("useradd", "--no-create-home", f"--groups={groups}", user)
+
+    def status(user, *arguments):
+        got, out, err = box.run("runuser", f"--user={user}", "--", box.imctl, *arguments)
+        return got, out + err
+
+    for user, ping, look, change in (("alice", 0, 0, 0), ("rita", 0, 0, 5), ("mike", 0, 5, 5), ("otto", 5, 5, 5)):
+        for command, expected in ((["ping"], ping), (["nodes", "ls"], look), (["update", "3", "1"], change)):
+            got, said = status(user, *command)
+            equal(got, expected, f"exit status of imctl {' '.join(command)} as {user}", said)
+    matches("the user rita may not use UPDATE", status("rita", "update", "1", "1")[1], "what a reader is told")
+    matches("Permission denied", status("otto", "ping")[1], "what an outsider is told")
+    got, said = status("imd", "update", "4", "1")
+    equal(got, 0, "exit status as the daemon's own user", said)
+    with box.client() as client:
+        equal([spec["user"] for spec in client.ok("SPECS").records], ["alice", "imd"], "the history")
+
+
+# ---- metrics ------------------------------------------------------------------------------------------
+
+@case
+def the_example_feeds_the_collector():
+    """Under the timer's unit: a file while imd runs, and none when it does not, nor a start of it."""
+    box = fresh("--mock-delay=10ms")
+    unit, timer, collected = "imd-textfile.service", "imd-textfile.timer", f"{COLLECTED}/imd.prom"
+    for name in (unit, timer):
+        shutil.copy(os.path.join(SOURCE, "contrib", "prometheus", name), box.path(f"/run/systemd/system/{name}"))
+    os.makedirs(box.path(COLLECTED))
+    box.good("systemctl", "daemon-reload")
+    box.good("systemctl", "start", unit)
+    equal((shown(box, "ActiveState"), os.listdir(box.path(COLLECTED))), ("inactive", []), "without imd")
+    box.good(box.imctl, "update", "3", "1")
+    box.good("systemctl", "start", timer)
+    await_that(lambda: os.path.exists(box.path(collected)), "the timer writes the file")
+    box.good("systemctl", "stop", timer, unit)
+    box.good("systemctl", "start", unit)
+    with open(box.path(collected), encoding="utf-8") as file:
+        text = file.read()
+    matches('^imd_nodes{group="default",state="running"} 3$', text, "the metrics")
+    equal(stat.S_IMODE(os.stat(box.path(collected)).st_mode), 0o644, "its mode")
+    if shutil.which("promtool"):
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False,
+                                 encoding="utf-8")
+        equal((checked.returncode, checked.stderr), (0, ""), "promtool")
+    box.good("systemctl", "stop", UNIT)
+    box.good("systemctl", "start", unit)
+    expect(not os.path.exists(box.path(collected)), "figures are left of an imd that does not run")
+    equal(shown(box, "ActiveState"), "inactive", "imd, which nobody has asked")
+    # One that does not answer takes the figures away as well.
+    box.good(box.imctl, "ping")
+    box.good("systemctl", "start", unit)
+    expect(os.path.exists(box.path(collected)), "no figures")
+    kill_main(box, signal.SIGSTOP)
+    box.write(f"/run/systemd/system/{unit}.d/quick.conf", "[Service]\nTimeoutStartSec=1\n")
+    box.good("systemctl", "daemon-reload")
+    expect(box.run("systemctl", "start", unit)[0] != 0, "it went well")
+    kill_main(box, signal.SIGCONT)
+    expect(not os.path.exists(box.path(collected)), "figures are left of an imd that does not answer")
 
 
 # ---- restarts in the middle of a rollout ------------------------------------------------------------
