@@ -169,17 +169,6 @@ static void check_not_updated(struct sim *sim, const struct sim_request *request
 		sim_fail(sim, "%s failed, but there is its graph", request->note);
 }
 
-static bool mark_contested(const struct sim *sim, const struct sim_request *request)
-{
-	const struct sim_request *other;
-
-	TAILQ_FOREACH(other, &sim->requests, entry)
-		if (other != request && other->request.event.kind == CORE_MARK &&
-			id_equal(&other->request.event.id, &request->request.event.id))
-			return true;
-	return false;
-}
-
 static void check_done(struct sim *sim, const struct sim_request *request)
 {
 	const struct core_event *event = &request->request.event;
@@ -197,7 +186,7 @@ static void check_done(struct sim *sim, const struct sim_request *request)
 		break;
 	case CORE_MARK:
 		if (node && node_live(&node->node) && node->node.marked != event->mark &&
-			!mark_contested(sim, request))
+			promise_asked(sim, request->note))
 			sim_fail(sim, "%s is answered, but the mark is not stored", request->note);
 		break;
 	case CORE_CANCEL:
@@ -258,7 +247,14 @@ static void check_node_at_rest(struct sim *sim, const struct group *group, const
 		sim_fail(sim, "at rest node %s does not run in the world", sim_id(&node->id));
 }
 
-static void check_group_at_rest(struct sim *sim, const struct core *core, const struct group *group)
+/* A node that could not be replaced may have recovered on its own, and then no new graph is made. */
+static bool healed_otherwise(const struct graph *newest)
+{
+	return newest->state == GRAPH_FAILED && newest->reason == REASON_HEAL;
+}
+
+static void check_group_at_rest(struct sim *sim, const struct core *core, const struct group *group,
+	bool updated)
 {
 	const struct graph *newest = TAILQ_LAST(&group->graphs, graph_list);
 
@@ -269,7 +265,7 @@ static void check_group_at_rest(struct sim *sim, const struct core *core, const 
 	for (uint32_t i = 0; i < group->slots_used; i++)
 		if (group->slots[i].node != NODE_NONE)
 			check_node_at_rest(sim, group, node_at(&core->nodes, group->slots[i].node));
-	if (newest && newest->state != GRAPH_SUCCEEDED)
+	if (newest && newest->state != GRAPH_SUCCEEDED && (updated || !healed_otherwise(newest)))
 		sim_fail(sim, "at rest the newest graph of group %s is %s", group->name,
 			graph_state_name(newest->state));
 }
@@ -300,6 +296,6 @@ void check_rest(struct sim *sim, bool updated)
 			sim_fail(sim, "at rest graph %s of group %s still runs",
 				sim_id(&group->active->id), group->name);
 		if (group->spec.revision > 0 && (updated || !given_up(group)))
-			check_group_at_rest(sim, core, group);
+			check_group_at_rest(sim, core, group, updated);
 	}
 }

@@ -5,7 +5,7 @@
 
 const char *happen_group_name(uint32_t number)
 {
-	static const char *const names[] = {"default", "a", "web.1"};
+	static const char *const names[GROUP_NAMES] = {"default", "a", "web.1"};
 
 	return names[number];
 }
@@ -19,6 +19,16 @@ static struct amount random_amount(struct sim *sim)
 	return amount;
 }
 
+static void random_policy(struct sim *sim, struct policy *policy)
+{
+	policy->max_surge = random_amount(sim);
+	policy->max_unavailable = random_amount(sim);
+	if (sim_chance(sim, 20))
+		policy->max_parallel = 1 + sim_below(sim, 3);
+	if (sim_chance(sim, 25))
+		policy->min_ready_ms = 1 + sim_below(sim, 3000);
+}
+
 static struct sim_request *random_update(struct sim *sim)
 {
 	struct sim_request *request = request_new(sim);
@@ -26,14 +36,8 @@ static struct sim_request *random_update(struct sim *sim)
 	const struct group *group = core_group_find(engine_core(sim->engine), name);
 	struct core_event *event = request_update(request, name, sim_below(sim, 8),
 		1 + sim_below(sim, VERSION_MAX));
-	struct policy *policy = &event->update.policy;
 
-	policy->max_surge = random_amount(sim);
-	policy->max_unavailable = random_amount(sim);
-	if (sim_chance(sim, 20))
-		policy->max_parallel = 1 + sim_below(sim, 3);
-	if (sim_chance(sim, 25))
-		policy->min_ready_ms = 1 + sim_below(sim, 3000);
+	random_policy(sim, &event->update.policy);
 	if (group && group->spec.revision > 0 && sim_chance(sim, 30)) { /* the same again, or near */
 		event->update.version = group->spec.version;
 		if (sim_chance(sim, 50))
@@ -169,6 +173,32 @@ static void happen_jump(struct sim *sim)
 	sim_say(sim, "the wall clock jumps by %lld us", (long long)jump_us);
 }
 
+/* The daemon reads its settings again: at any moment, also while a commit is under way or the state is lost. */
+static void happen_configure(struct sim *sim)
+{
+	static const uint32_t by_name[GROUP_NAMES] = {1, 0, 2}; /* a config has them in this order */
+	struct core_config *core = &sim->config.core;
+
+	sim_core_random(core, sim);
+	random_policy(sim, &core->policy);
+	core->policy_count = 0;
+	for (uint32_t i = 0; i < GROUP_NAMES; i++) {
+		struct group_policy *group = &sim->policies[core->policy_count];
+
+		if (sim_chance(sim, 50))
+			continue;
+		*group = (struct group_policy){.group = happen_group_name(by_name[i])};
+		random_policy(sim, &group->policy);
+		core->policy_count++;
+	}
+	core->policies = sim->policies;
+	core_configure(engine_core(sim->engine), core);
+	sim->configured++;
+	sim_say(sim, "configured: %u graphs, %u tasks, %u specs, %u nodes are kept, %u retries",
+		core->keep_graphs, (unsigned)core->keep_tasks, core->keep_specs, core->keep_nodes,
+		core->retries);
+}
+
 static const struct happening {
 	void (*happen)(struct sim *sim);
 	uint32_t weight;
@@ -187,6 +217,7 @@ static const struct happening {
 	{happen_flaky, 3, false},
 	{happen_store_fails, 3, false},
 	{happen_jump, 4, false},
+	{happen_configure, 0, true},
 	{sim_crash, 0, true},
 };
 
@@ -196,6 +227,8 @@ static uint32_t weight_of(const struct sim *sim, const struct happening *happeni
 {
 	if (happening->happen == sim_crash)
 		return sim->config.crash_weight;
+	if (happening->happen == happen_configure)
+		return sim->config.configure_weight;
 	return happening->happen == happen_health ? sim->config.health_weight : happening->weight;
 }
 

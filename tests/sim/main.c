@@ -25,7 +25,8 @@ static void on_abort(int number)
 }
 
 struct totals {
-	uint64_t steps, commits, failures, failed_loads, crashes, events, answered, starts, stops, kills;
+	uint64_t steps, commits, failures, failed_loads, crashes, configured;
+	uint64_t events, answered, starts, stops, kills;
 };
 
 static void run_seed(uint64_t seed, bool verbose, struct totals *totals)
@@ -43,6 +44,7 @@ static void run_seed(uint64_t seed, bool verbose, struct totals *totals)
 	totals->failures += sim.storage.failures;
 	totals->failed_loads += sim.storage.failed_loads;
 	totals->crashes += sim.crashes;
+	totals->configured += sim.configured;
 	totals->events += sim.model.seq;
 	totals->answered += sim.answered;
 	totals->starts += sim.world.starts;
@@ -92,11 +94,13 @@ int main(int argc, char **argv)
 	for (uint64_t seed = first; seed < first + seeds; seed++)
 		run_seed(seed, verbose, &totals);
 	printf("sim: %llu seeds, %llu steps, %llu commits, %llu failed, %llu failed loads, %llu crashes, "
-	       "%llu events, %llu answers, %llu starts, %llu stops, %llu kills: all that must hold held\n",
+	       "%llu configured anew, %llu events, %llu answers, %llu starts, %llu stops, %llu kills: "
+	       "all that must hold held\n",
 		(unsigned long long)seeds, (unsigned long long)totals.steps,
 		(unsigned long long)totals.commits, (unsigned long long)totals.failures,
 		(unsigned long long)totals.failed_loads,
-		(unsigned long long)totals.crashes, (unsigned long long)totals.events,
+		(unsigned long long)totals.crashes, (unsigned long long)totals.configured,
+		(unsigned long long)totals.events,
 		(unsigned long long)totals.answered, (unsigned long long)totals.starts,
 		(unsigned long long)totals.stops, (unsigned long long)totals.kills);
 	return 0;

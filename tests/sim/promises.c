@@ -30,6 +30,11 @@ static struct promise *promise_find(const struct sim *sim, const char *note)
 	return NULL;
 }
 
+bool promise_asked(const struct sim *sim, const char *note)
+{
+	return promise_find(sim, note) != NULL;
+}
+
 bool promise_given(const struct sim *sim, const char *note)
 {
 	const struct promise *promise = promise_find(sim, note);

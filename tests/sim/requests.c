@@ -149,7 +149,8 @@ void request_update_previewed(struct sim_request *request)
 	event.now = (struct now){.mono_ms = sim->mono_ms, .wall_us = sim_wall_us(sim)};
 	possible = core_preview(core, &event, &told, &error) == 0;
 	request_submit(request);
-	if (request->request.event.now.wall_us == 0) { /* it waits for readers to have their turn */
+	/* It waits for readers to have their turn, or it came a little later, when min-ready is over. */
+	if (request->request.event.now.mono_ms != event.now.mono_ms) {
 		graph_free(told);
 		return;
 	}

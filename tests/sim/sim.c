@@ -343,8 +343,12 @@ void sim_run(struct sim *sim)
 	for (uint32_t i = engine_core(sim->engine)->group_count; i-- > 0;) {
 		struct sim_request *request = request_new(sim);
 
-		request_update(request, engine_core(sim->engine)->groups[i]->name,
-			sim_below(sim, 8), 1 + sim_below(sim, VERSION_MAX));
+		struct core_event *event = request_update(request,
+			engine_core(sim->engine)->groups[i]->name, sim_below(sim, 8),
+			1 + sim_below(sim, VERSION_MAX));
+
+		/* Who was found unhealthy before min-ready is over has failed, and nothing may any more. */
+		event->update.policy.min_ready_ms = 0;
 		request_submit(request);
 	}
 	sim_settle(sim);
@@ -370,26 +374,30 @@ void sim_config_calm(struct sim_config *config)
 	core_config_default(&config->core);
 }
 
+void sim_core_random(struct core_config *core, struct sim *random)
+{
+	core->max_groups = 2 + sim_below(random, 3);
+	core->keep_graphs = sim_below(random, 5);
+	core->keep_tasks = sim_below(random, 80);
+	core->keep_specs = 1 + sim_below(random, 4);
+	core->keep_nodes = sim_below(random, 7);
+	core->retries = sim_below(random, 4);
+	core->retry_delay_ms = 1 + sim_below(random, 1000);
+	core->retry_max_ms = 1000 + sim_below(random, 4000);
+	core->heal_delay_ms = 1 + sim_below(random, 3000);
+	core->heal_max_ms = 3000 + sim_below(random, 10000);
+	core->heal_reset_ms = 1 + sim_below(random, 20000);
+}
+
 void sim_config_random(struct sim_config *config, uint64_t seed)
 {
 	static const uint32_t delays_ms[] = {0, 5, 500, 6000};
 	struct sim random = {.random = seed * 2 + 1};
-	struct core_config *core = &config->core;
 
 	sim_config_calm(config);
-	core->max_groups = 2 + sim_below(&random, 3);
-	core->keep_graphs = sim_below(&random, 5);
-	core->keep_tasks = sim_below(&random, 80);
-	core->keep_specs = 1 + sim_below(&random, 4);
-	core->keep_nodes = sim_below(&random, 7);
-	core->retries = sim_below(&random, 4);
-	core->retry_delay_ms = 1 + sim_below(&random, 1000);
-	core->retry_max_ms = 1000 + sim_below(&random, 4000);
-	core->heal_delay_ms = 1 + sim_below(&random, 3000);
-	core->heal_max_ms = 3000 + sim_below(&random, 10000);
-	core->heal_reset_ms = 1 + sim_below(&random, 20000);
-	core->seed = seed;
-	config->groups = 1 + sim_below(&random, 3);
+	sim_core_random(&config->core, &random);
+	config->core.seed = seed;
+	config->groups = 1 + sim_below(&random, GROUP_NAMES);
 	config->op_delay_max_ms = delays_ms[sim_below(&random, 4)];
 	config->op_instant_percent = sim_below(&random, 4) * 15;
 	config->commit_delay_max_ms = delays_ms[sim_below(&random, 4)] / 4;
@@ -403,6 +411,7 @@ void sim_config_random(struct sim_config *config, uint64_t seed)
 	config->slow_clock = sim_chance(&random, 20);
 	config->wall_jumps = sim_chance(&random, 50);
 	config->gives_back = sim_chance(&random, 50);
+	config->configure_weight = sim_chance(&random, 50) ? 0 : 1 + sim_below(&random, 10);
 }
 
 void sim_init(struct sim *sim, uint64_t seed, const struct sim_config *config)

@@ -18,10 +18,12 @@
 #include "engine/engine.h"
 #include "store/store.h"
 
+enum { GROUP_NAMES = 3 };
+
 /* What a seed decides before it runs. */
 struct sim_config {
 	struct core_config core;
-	uint32_t groups;              /* names of groups that are used, 1..3 */
+	uint32_t groups;              /* names of groups that are used, 1..GROUP_NAMES */
 	uint32_t op_delay_min_ms;     /* of a start, a stop, a kill, an inspection */
 	uint32_t op_delay_max_ms;
 	uint32_t op_instant_percent;  /* answered from within the call */
@@ -31,6 +33,7 @@ struct sim_config {
 	uint32_t gap_max_ms;          /* between two of them */
 	uint32_t crash_weight;
 	uint32_t health_weight;
+	uint32_t configure_weight;
 	uint32_t unreadable_percent;  /* of failed commits, behind which loads fail for a while */
 	uint32_t die_within_millionths; /* a call of the host, store or driver is the daemon's last */
 	bool slow_clock;              /* time passes while the daemon works */
@@ -199,6 +202,7 @@ struct sim {
 	const char *about;       /* what is tried, to be told where it fails; NULL: the seed says it */
 	uint64_t seed, random, jump_random, id_random;
 	struct sim_config config;
+	struct group_policy policies[GROUP_NAMES]; /* that the config points to */
 	struct timers queue;
 	int64_t mono_ms;
 	int64_t wall_us;         /* wall time at mono_ms 0 */
@@ -222,7 +226,7 @@ struct sim {
 	uint32_t happenings_left;
 	bool verbose;
 	bool loaded;             /* in this step; not yet checked */
-	uint64_t steps, crashes, answered, refused, last_compared;
+	uint64_t steps, crashes, configured, answered, refused, last_compared;
 	struct error refusal;    /* the last */
 	uint32_t clock_reads;    /* in this step */
 	uint64_t trace;          /* a hash of all that happened and when */
@@ -236,6 +240,8 @@ enum queue_kind {
 
 /* sim.c */
 void sim_config_random(struct sim_config *config, uint64_t seed);
+/* What is kept, how often and how soon is tried: what may be changed while the daemon runs. */
+void sim_core_random(struct core_config *core, struct sim *random);
 /* A calm world: no delay, no failure, nothing by chance. */
 void sim_config_calm(struct sim_config *config);
 void sim_init(struct sim *sim, uint64_t seed, const struct sim_config *config);
@@ -305,6 +311,8 @@ void model_fini(struct model *model);
 /* promises.c */
 void promise_ask(struct sim *sim, const struct sim_request *request);
 void promise_give(struct sim *sim, const struct sim_request *request);
+/* Whether the mark that this request asks for is the last one of its node that anybody has asked for. */
+bool promise_asked(const struct sim *sim, const char *note);
 bool promise_given(const struct sim *sim, const char *note);
 /* Whether all that was answered is so. */
 void promises_check(const struct sim *sim, const struct core *core);
