@@ -476,7 +476,7 @@ void engine_turn(struct engine *engine)
 	begun_ms = engine->now.mono_ms;
 	if (engine->armed_ms <= begun_ms)
 		engine->armed_ms = INT64_MAX; /* it is gone, even if what was due has to wait */
-	errands_answer(&engine->errands);
+	errands_answer(&engine->errands, engine_lost(engine));
 	do {
 		round_once(engine);
 		read_clock(engine);

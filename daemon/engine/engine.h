@@ -73,7 +73,7 @@ void engine_wait(struct engine *engine, struct engine_request *request);
  * done is called when the copy is whole and durable, or with what went wrong; never from within. */
 void engine_copy(struct engine *engine, const char *path, struct engine_request *request);
 /* Reads an ended graph, which has no tasks in memory, with its tasks. ERR_GONE where it is not kept any
- * more. done is never called from within. */
+ * more, ERR_STORAGE where the state is lost meanwhile. done is never called from within. */
 void engine_fetch(struct engine *engine, const struct graph *graph, struct engine_request *request);
 /* The owner goes: done will not be called. What was submitted is carried out all the same, unless
  * it had not begun. */

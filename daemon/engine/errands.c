@@ -102,7 +102,17 @@ void errands_forget(struct errands *errands, struct engine_request *request)
 	request->fetched = NULL;
 }
 
-void errands_answer(struct errands *errands)
+void errands_answer(struct errands *errands, const struct error *lost)
 {
+	struct engine_request *request;
+
+	TAILQ_FOREACH(request, &errands->over, entry) {
+		if (!lost || !request->fetched)
+			continue;
+		graph_free(request->fetched);
+		request->fetched = NULL;
+		request->failed = true;
+		request->error = *lost;
+	}
 	requests_answer(&errands->over, NULL);
 }

@@ -24,7 +24,8 @@ void errands_copy(struct errands *errands, const char *path, struct engine_reque
 void errands_fetch(struct errands *errands, const struct graph *graph,
 	struct engine_request *request);
 void errands_forget(struct errands *errands, struct engine_request *request);
-/* Answers the requests whose errands are over. */
-void errands_answer(struct errands *errands);
+/* Answers the requests whose errands are over. A graph that was read back means nothing where the state
+ * that it is of is lost (NULL: it is not): whoever asked for it gets this error. */
+void errands_answer(struct errands *errands, const struct error *lost);
 
 #endif

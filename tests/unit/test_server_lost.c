@@ -32,6 +32,8 @@ static struct {
 	uint64_t seq, flying_seq;
 	store_done_fn *done; /* NULL: no commit under way */
 	void *done_arg;
+	store_fetched_fn *fetched; /* NULL: no graph is read back */
+	void *fetched_arg;
 } house;
 
 /* A store that keeps nothing but the number of the last event. */
@@ -55,6 +57,14 @@ static void house_commit(struct store *store, const struct core *core, const str
 	house.flying_seq = event_seq;
 	house.done = done;
 	house.done_arg = arg;
+}
+
+static void house_fetch(struct store *store, uint64_t serial, store_fetched_fn *done, void *arg)
+{
+	(void)store;
+	(void)serial;
+	house.fetched = done;
+	house.fetched_arg = arg;
 }
 
 static void house_free(struct store *store)
@@ -109,13 +119,16 @@ static void host_storage(void *arg, const struct error *error)
 static void new_id(void *arg, struct id *ret_id)
 {
 	(void)arg;
+	static uint8_t count;
+
 	memset(ret_id, 0x5a, sizeof *ret_id);
+	ret_id->bytes[0] = ++count;
 }
 
 static struct store *store_new(void)
 {
 	static const struct store_ops ops = {.name = "house", .load = house_load,
-		.commit = house_commit, .free = house_free};
+		.commit = house_commit, .fetch = house_fetch, .free = house_free};
 	struct store *store = mem_zalloc(1, sizeof *store);
 
 	store->ops = &ops;
@@ -155,6 +168,7 @@ static void begin(void)
 	ck_assert_msg(house.server != NULL, "%s", error.text);
 	core_config_default(&core);
 	core.new_id = new_id;
+	core.keep_tasks = 0;
 	house.engine = engine_new(&core, store_new(), mock_new(house.base, &mock),
 		&(struct engine_host){host_now, host_mono_us, host_wake, host_arm, server_notice,
 			server_last_seq, server_publish, server_retract, host_storage, house.server}, &seq, &error);
@@ -303,6 +317,47 @@ START_TEST(a_line_that_is_begun_is_ended_before_the_error)
 }
 END_TEST
 
+/* The group `web` comes to this spec, and its graph to its end. */
+static void bring_web_to(const char *spec)
+{
+	char request[64];
+
+	snprintf(request, sizeof request, "UPDATE %s group=web\n", spec);
+	say(0, request);
+	for (int commits = 0; house.done != NULL; commits++) {
+		ck_assert_int_lt(commits, 100);
+		commit_ends(true);
+		run();
+	}
+	got(0);
+}
+
+/* Lost is all but the default group, which the graph is not of. */
+START_TEST(a_graph_that_was_read_back_goes_with_the_state)
+{
+	char request[64] = "TASKS ";
+	struct graph *graph, *read_back = mem_zalloc(1, sizeof *read_back);
+
+	begin();
+	bring_web_to("1 1");
+	bring_web_to("2 1");
+	graph = TAILQ_FIRST(&core_group_find(engine_core(house.engine), "web")->graphs);
+	ck_assert(graph_ended(graph) && !graph_loaded(graph));
+	*read_back = (struct graph){.id = graph->id, .state = graph->state};
+	id_format_z(&graph->id, request + strlen(request));
+	strcat(request, " group=web\n");
+	say(1, request);
+	ck_assert_ptr_nonnull(house.fetched);
+	say(0, "UPDATE 1 1\n");
+	house.unreadable = true;
+	house.fetched(house.fetched_arg, read_back, NULL);
+	commit_ends(false);
+	ck_assert_str_eq(got(1), LOST);
+	ck_assert_str_eq(got(0), FAILED);
+	end();
+}
+END_TEST
+
 START_TEST(a_watch_goes_on_behind_the_load)
 {
 	begin();
@@ -333,6 +388,7 @@ int main(void)
 	tcase_add_test(tests, who_waits_for_a_commit_when_the_state_is_lost_is_told);
 	tcase_add_test(tests, an_update_whose_plan_cannot_be_listed_says_that_it_is_made);
 	tcase_add_test(tests, a_line_that_is_begun_is_ended_before_the_error);
+	tcase_add_test(tests, a_graph_that_was_read_back_goes_with_the_state);
 	tcase_add_test(tests, a_watch_goes_on_behind_the_load);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
