@@ -183,6 +183,7 @@ static void host_storage(void *arg, const struct error *error)
 {
 	struct imd *imd = arg;
 
+	status_soon(&imd->status);
 	if (error != NULL && imd->status.storage_failed && strcmp(error->text, imd->storage_error) == 0)
 		return; /* it is tried every second, and with every request */
 	if (error != NULL)
@@ -192,7 +193,6 @@ static void host_storage(void *arg, const struct error *error)
 	else
 		log_event(LEVEL_NOTICE, "storage-works", LOG_STR("state", "written again"));
 	imd->status.storage_failed = error != NULL;
-	status_soon(&imd->status);
 }
 
 /* ---- signals and the watchdog -------------------------------------------------------------- */

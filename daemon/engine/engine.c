@@ -9,7 +9,8 @@
  * When a commit fails, nothing of it or of what was filled since ever happened: their requests get the
  * error, their events are retracted, and the core is loaded from the store again. What the driver has
  * done meanwhile is found out by inspecting, as after a restart. Nothing more is taken from the driver
- * until the next try, a second later or with the next request.
+ * until the next try, a second later or with the next request. Where there is nothing to commit by then,
+ * the store is asked whether it would.
  *
  * When the core cannot be loaded again either, the state is lost until it can be: an empty core stands in
  * for it, which nothing is read from or told; every request and every reader gets the error, and the
@@ -50,6 +51,8 @@ struct engine {
 	struct core_counters counters; /* of what is durable */
 	int64_t armed_ms;
 	int64_t resume_ms;         /* after a failed commit or load: when to try again; 0: it works */
+	bool probing;              /* the store tries whether it works; */
+	uint64_t probed_at;        /* so many commits had failed then */
 	bool lost;                 /* the last load failed, */
 	struct error lost_error;   /* for this reason */
 	bool turning;
@@ -262,6 +265,14 @@ static void load_again(struct engine *engine)
 	engine->more = true;
 }
 
+static void storage_works(struct engine *engine)
+{
+	if (engine->resume_ms == 0)
+		return;
+	engine->resume_ms = 0;
+	engine->host.storage(engine->host.arg, NULL);
+}
+
 static void roll_back(struct engine *engine, struct batch *flown, const struct error *failed)
 {
 	engine->host.retract(engine->host.arg, engine->committed_seq);
@@ -289,13 +300,37 @@ static void commit_done(void *arg, const struct error *error)
 		engine->stats.commits++;
 		latency_add(&engine->stats.latency,
 			engine->host.mono_us(engine->host.arg) - batch->handed_us);
-		if (engine->resume_ms) {
-			engine->resume_ms = 0;
-			engine->host.storage(engine->host.arg, NULL);
-		}
+		storage_works(engine);
 		batch_durable(engine, batch);
 	}
 	engine_wake(engine);
+}
+
+/* A commit that has failed meanwhile says more. */
+static void probe_done(void *arg, const struct error *error)
+{
+	struct engine *engine = arg;
+
+	engine->probing = false;
+	if (engine->resume_ms == 0 || engine->lost || engine->probed_at != engine->stats.commits_failed)
+		return;
+	if (error) {
+		read_clock(engine);
+		engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
+		engine->host.storage(engine->host.arg, error);
+	} else {
+		storage_works(engine);
+	}
+	engine_wake(engine);
+}
+
+static void probe(struct engine *engine)
+{
+	if (engine->probing)
+		return;
+	engine->probing = true;
+	engine->probed_at = engine->stats.commits_failed;
+	engine->store->ops->probe(engine->store, probe_done, engine);
 }
 
 static void commit(struct engine *engine)
@@ -307,6 +342,8 @@ static void commit(struct engine *engine)
 	batch->counters = engine->core.counters;
 	if (update->change_count == 0 && batch->seq == engine->committed_seq) {
 		batch_durable(engine, batch);
+		if (engine->resume_ms && engine->resume_ms <= engine->now.mono_ms)
+			probe(engine);
 		return;
 	}
 	engine->batches.flying = batch;

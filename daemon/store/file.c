@@ -16,6 +16,14 @@
 
 enum { COPY_PAGES = 256 }; /* a job */
 
+struct probe {
+	struct job job;
+	bool failed;
+	struct error error;
+	store_done_fn *done;
+	void *arg;
+};
+
 struct copy {
 	struct store_file *file;
 	struct job job;
@@ -52,6 +60,7 @@ struct store_file {
 	struct error error;
 	store_done_fn *done; /* NULL: no commit is under way */
 	void *arg;
+	struct probe probe;
 	struct copy *copy;   /* NULL: none is under way */
 	TAILQ_HEAD(, fetch) fetches;
 };
@@ -119,6 +128,34 @@ static void file_commit(struct store *store, const struct core *core,
 	file->done = done;
 	file->arg = arg;
 	file->runner->ops->run(file->runner, &file->job);
+}
+
+/* ---- probes -------------------------------------------------------------------------------- */
+
+static void probe_work(void *arg)
+{
+	struct store_file *file = arg;
+
+	pthread_mutex_lock(&file->mutex);
+	file->probe.failed = schema_touch(file->db, &file->probe.error) < 0;
+	file->unburied = file->unburied && file->probe.failed;
+	pthread_mutex_unlock(&file->mutex);
+}
+
+static void probe_done(void *arg)
+{
+	const struct probe *probe = &((struct store_file *)arg)->probe;
+
+	probe->done(probe->arg, probe->failed ? &probe->error : NULL);
+}
+
+static void file_probe(struct store *store, store_done_fn *done, void *arg)
+{
+	struct store_file *file = file_of(store);
+
+	file->probe.done = done;
+	file->probe.arg = arg;
+	file->runner->ops->run(file->runner, &file->probe.job);
 }
 
 /* ---- copies -------------------------------------------------------------------------------- */
@@ -268,6 +305,7 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 		.name = "sqlite",
 		.load = file_load,
 		.commit = file_commit,
+		.probe = file_probe,
 		.copy = file_copy,
 		.fetch = file_fetch,
 		.free = file_free,
@@ -278,6 +316,7 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 	file->runner = runner;
 	/* Who only wants to look, or a copy, does not keep those waiting who want a change. */
 	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file, .urgent = true};
+	file->probe.job = (struct job){.work = probe_work, .done = probe_done, .arg = file};
 	pthread_mutex_init(&file->mutex, NULL);
 	TAILQ_INIT(&file->fetches);
 	if (db_open(path, create, &file->db, error) < 0 ||

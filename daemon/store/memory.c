@@ -25,6 +25,12 @@ static void memory_commit(struct store *store, const struct core *core,
 	done(arg, NULL);
 }
 
+static void memory_probe(struct store *store, store_done_fn *done, void *arg)
+{
+	(void)store;
+	done(arg, NULL);
+}
+
 static void memory_copy(struct store *store, const char *path, store_done_fn *done, void *arg)
 {
 	struct error error;
@@ -45,6 +51,7 @@ struct store *store_memory_new(void)
 		.name = "memory",
 		.load = memory_load,
 		.commit = memory_commit,
+		.probe = memory_probe,
 		.copy = memory_copy,
 		.free = memory_free,
 	};

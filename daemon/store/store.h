@@ -27,6 +27,10 @@ struct store_ops {
 	 * from within the call or later; a second commit does not begin before. */
 	void (*commit)(struct store *store, const struct core *core, const struct change *changes,
 		size_t count, uint64_t event_seq, store_done_fn *done, void *arg);
+	/* Begins to try whether commits go well, by writing something that changes nothing. done is called
+	 * once, from within the call or later, unless the store is freed before; one is tried at a time,
+	 * while a commit is under way too. */
+	void (*probe)(struct store *store, store_done_fn *done, void *arg);
 	/* Begins a copy of the state, as it is stored at some moment from here on, into a file that must
 	 * not exist. done is called once, from within the call or later, unless the store is freed
 	 * before; there is one copy at a time. ERR_CONFLICT where it cannot be begun. */

@@ -286,6 +286,8 @@ void check_rest(struct sim *sim, bool updated)
 
 	if (!core || !engine_clean(sim->engine))
 		sim_fail(sim, "at rest the engine is not clean");
+	if (sim->storage.told_failed && !sim->storage.failing)
+		sim_fail(sim, "at rest the store works, and nobody was told");
 	if (!TAILQ_EMPTY(&sim->requests))
 		sim_fail(sim, "at rest %s has not been answered",
 			TAILQ_FIRST(&sim->requests)->note);

@@ -182,7 +182,10 @@ static void host_retract(void *arg, uint64_t seq)
 
 static void host_storage(void *arg, const struct error *error)
 {
-	sim_say(arg, "storage: %s", error ? error->text : "works again");
+	struct sim *sim = arg;
+
+	sim->storage.told_failed = error != NULL;
+	sim_say(sim, "storage: %s", error ? error->text : "works again");
 }
 
 /* The daemon comes and goes. */
@@ -195,7 +198,7 @@ void sim_boot(struct sim *sim)
 	uint64_t seq;
 
 	sim_say(sim, "boot");
-	sim->dying = false;
+	sim->dying = sim->storage.told_failed = false;
 	sim->event_seq = sim->published = sim->storage.rows.event_seq;
 	sim->driver = world_driver_new(sim);
 	sim->engine = engine_new(&sim->config.core, storage_store_new(sim), sim->driver, &host, &seq,
@@ -249,6 +252,9 @@ static void do_one(struct sim *sim, const struct timer *timer)
 		break;
 	case QUEUE_COMMIT:
 		storage_timer(sim);
+		break;
+	case QUEUE_PROBE:
+		storage_probe_timer(sim);
 		break;
 	case QUEUE_INSPECT:
 		world_inspect_timer(sim, timer->a);
@@ -419,7 +425,8 @@ void sim_init(struct sim *sim, uint64_t seed, const struct sim_config *config)
 	*sim = (struct sim){.seed = seed, .random = seed, .jump_random = ~seed,
 		.id_random = seed ^ 0x5555555555555555, .config = *config,
 		.mono_ms = 1000, .wall_us = 1700000000000000, .turn_timer = TIMER_NONE,
-		.deadline_timer = TIMER_NONE, .commit_timer = TIMER_NONE};
+		.deadline_timer = TIMER_NONE, .commit_timer = TIMER_NONE,
+		.probe_timer = TIMER_NONE};
 	sim->config.core.new_id = new_id;
 	sim->config.core.new_id_arg = sim;
 	timers_init(&sim->queue);

@@ -121,8 +121,11 @@ struct storage {
 	bool flying_fails;
 	bool unreadable;      /* loads fail */
 	bool lost;            /* the engine's last load did */
+	bool told_failed;     /* the host was told so, and not yet that it works again */
 	store_done_fn *done;  /* NULL: no commit under way */
 	void *done_arg;
+	store_done_fn *probed; /* NULL: nothing is tried */
+	void *probed_arg;
 	uint64_t commits, failures, failed_loads;
 };
 
@@ -208,7 +211,7 @@ struct sim {
 	int64_t wall_us;         /* wall time at mono_ms 0 */
 	struct engine *engine;   /* NULL: it is down */
 	struct driver *driver;
-	uint32_t turn_timer, deadline_timer, commit_timer;
+	uint32_t turn_timer, deadline_timer, commit_timer, probe_timer;
 	bool dying;              /* nothing that the daemon still does has an effect */
 	enum sim_moment dies;    /* at the end of a commit: */
 	uint64_t dies_at;        /* which one, counting those that are durable from 1 */
@@ -233,7 +236,7 @@ struct sim {
 };
 
 enum queue_kind {
-	QUEUE_TURN, QUEUE_DEADLINE, QUEUE_COMMIT, /* the daemon's own: gone with it */
+	QUEUE_TURN, QUEUE_DEADLINE, QUEUE_COMMIT, QUEUE_PROBE, /* the daemon's own: gone with it */
 	QUEUE_INSPECT, QUEUE_WORLD, QUEUE_HAPPENING, QUEUE_RESTART, QUEUE_STORE_MENDS,
 	QUEUE_LOADS_MEND, QUEUE_WORLD_MENDS,
 };
@@ -286,6 +289,7 @@ uint32_t world_count(const struct sim *sim, const char *group);
 /* store.c, rows.c, compare.c */
 struct store *storage_store_new(struct sim *sim);
 void storage_timer(struct sim *sim);
+void storage_probe_timer(struct sim *sim);
 void storage_lose(struct sim *sim); /* a commit under way, in a crash */
 void storage_fini(struct storage *storage);
 struct group_row *rows_group(const struct rows *rows, const char *name);

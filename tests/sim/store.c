@@ -136,9 +136,48 @@ static void storage_commit(struct store *store, const struct core *core,
 			sim_below(sim, sim->config.commit_delay_max_ms + 1), QUEUE_COMMIT, 0);
 }
 
+static void probe_ends(struct sim *sim)
+{
+	static const struct error failed = {ERR_STORAGE, "the disk is full"};
+	struct storage *storage = &sim->storage;
+	store_done_fn *done = storage->probed;
+
+	storage->probed = NULL;
+	if (sim_dies(sim))
+		return;
+	sim_say(sim, "store: a probe %s", storage->failing ? "fails" : "goes well");
+	done(storage->probed_arg, storage->failing ? &failed : NULL);
+}
+
+void storage_probe_timer(struct sim *sim)
+{
+	sim->probe_timer = TIMER_NONE;
+	probe_ends(sim);
+}
+
+static void storage_probe(struct store *store, store_done_fn *done, void *arg)
+{
+	struct sim *sim = store_sim(store);
+	struct storage *storage = &sim->storage;
+
+	if (sim->dying)
+		return;
+	if (storage->probed)
+		sim_fail(sim, "a probe begins before the one before it has ended");
+	storage->probed = done;
+	storage->probed_arg = arg;
+	if (sim_chance(sim, sim->config.commit_instant_percent))
+		probe_ends(sim);
+	else
+		sim->probe_timer = sim_later(sim,
+			sim_below(sim, sim->config.commit_delay_max_ms + 1), QUEUE_PROBE, 0);
+}
+
 void storage_lose(struct sim *sim)
 {
 	sim_cancel(sim, &sim->commit_timer);
+	sim_cancel(sim, &sim->probe_timer);
+	sim->storage.probed = NULL;
 	forget_flying(&sim->storage);
 	sim->storage.unreadable = sim->storage.lost = false; /* or nobody could boot */
 }
@@ -160,9 +199,10 @@ static void storage_fetch(struct store *store, uint64_t serial, store_fetched_fn
 struct store *storage_store_new(struct sim *sim)
 {
 	static const struct store_ops keeps = {.name = "rows", .load = storage_load,
-		.commit = storage_commit, .free = store_free};
+		.commit = storage_commit, .probe = storage_probe, .free = store_free};
 	static const struct store_ops gives_back = {.name = "rows", .load = storage_load,
-		.commit = storage_commit, .fetch = storage_fetch, .free = store_free};
+		.commit = storage_commit, .probe = storage_probe, .fetch = storage_fetch,
+		.free = store_free};
 	struct sim_store *store = mem_zalloc(1, sizeof *store);
 
 	store->store.ops = sim->config.gives_back ? &gives_back : &keeps;

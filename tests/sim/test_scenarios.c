@@ -328,7 +328,10 @@ START_TEST(a_commit_that_fails_changes_nothing)
 	ck_assert_uint_eq(sim.world.stops, stops);
 	ck_assert_uint_eq(sim.event_seq, seq);
 	expect(3, 1);
+	ck_assert(sim.storage.told_failed);
 	sim.storage.failing = false;
+	sim_settle(&sim);
+	ck_assert(!sim.storage.told_failed); /* though nobody asked for anything */
 	update(2, 2);
 	sim_settle(&sim);
 	expect(2, 2);

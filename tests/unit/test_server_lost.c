@@ -59,6 +59,12 @@ static void house_commit(struct store *store, const struct core *core, const str
 	house.done_arg = arg;
 }
 
+static void house_probe(struct store *store, store_done_fn *done, void *arg)
+{
+	(void)store;
+	done(arg, NULL);
+}
+
 static void house_fetch(struct store *store, uint64_t serial, store_fetched_fn *done, void *arg)
 {
 	(void)store;
@@ -128,7 +134,8 @@ static void new_id(void *arg, struct id *ret_id)
 static struct store *store_new(void)
 {
 	static const struct store_ops ops = {.name = "house", .load = house_load,
-		.commit = house_commit, .fetch = house_fetch, .free = house_free};
+		.commit = house_commit, .probe = house_probe, .fetch = house_fetch,
+		.free = house_free};
 	struct store *store = mem_zalloc(1, sizeof *store);
 
 	store->ops = &ops;
