@@ -49,7 +49,8 @@ lay_files() {
 	rm -rf "$root/var/lib/imd" "$root/etc/imd"
 	mkdir -p "$root/etc/systemd/journald.conf.d"
 	printf '[Journal]\nReadKMsg=no\nStorage=volatile\n' >"$root/etc/systemd/journald.conf.d/machine.conf"
-	cp -R "$stage/." "$root"
+	# Through links as well: /lib is one to /usr/lib.
+	tar -C "$stage" -c . | tar -C "$root" -x --keep-directory-symlink
 }
 
 # Only what every program may expect to find: the real devices are the system's own.

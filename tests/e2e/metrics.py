@@ -464,8 +464,10 @@ def the_unit_for_prometheus():
     need_imctl()
     folder = new_path("textfile")
     os.mkdir(folder)
+    scratch = new_path("run")
+    os.mkdir(scratch)
     programs = os.path.dirname(IMCTL)
-    env = environment(DIRECTORY=folder, PATH=f"{programs}:{os.environ['PATH']}")
+    env = environment(DIRECTORY=folder, RUNTIME_DIRECTORY=scratch, PATH=f"{programs}:{os.environ['PATH']}")
     path = os.path.join(folder, "imd.prom")
     command = commands_of("imd-textfile.service")
     with Daemon("--mock-delay=0") as imd:

@@ -75,6 +75,7 @@ def a_life_with_the_packages():
     install(box)
     equal([state(box, unit) for unit in ("imd.socket", "imd.service")], ["active"] * 2, "units")
     equal(box.good("systemctl", "is-enabled", "imd.socket", "imd.service"), "enabled\n" * 2, "units")
+    equal(box.good("stat", "-c", "%U %G %a", "/etc/imd"), "root root 755\n", "the settings' directory")
     box.good("sh", f"{PACKAGES}/installed")
     identity = os.stat(box.path(SOCKET)).st_ino
     with Knocking(box.path(SOCKET)) as knocking:

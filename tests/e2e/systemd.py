@@ -223,6 +223,41 @@ def the_catalog_explains_the_journal():
         matches(".", box.good("journalctl", "--list-catalog", entry["MESSAGE_ID"]), "its explanation")
 
 
+# ---- copies -------------------------------------------------------------------------------------------
+
+@case
+def a_copy_goes_where_somebody_finds_it():
+    """The service has a /tmp of its own, which ends with it."""
+    box = fresh()
+    for folder in ("/tmp", "/var/tmp", "/dev/shm", "/srv"):
+        status, _, err = box.run(box.imctl, "backup", f"{folder}/copy.db")
+        equal(status, 1, f"exit status of a copy to {folder}: {err}")
+        matches("Read-only file system", err, f"what is said of {folder}")
+    box.good(box.imctl, "backup", "/var/lib/imd/copy.db")
+    expect(os.path.exists(box.path("/var/lib/imd/copy.db")), "there is no copy")
+
+
+@case
+def a_copy_is_gone_back_to():
+    """As imd(8) says, and with clients that come meanwhile."""
+    box = fresh("--mock-delay=10ms")
+    box.good(box.imctl, "update", "2", "1")
+    box.good(box.imctl, "backup", "/var/lib/imd/copy.db")
+    box.good(box.imctl, "update", "3", "2")
+    with open(os.path.join(SOURCE, "man", "imd.8"), encoding="utf-8") as file:
+        commands = re.findall(r"^# (.*)$", file.read(), re.M)
+    begin = next(index for index, command in enumerate(commands) if command.startswith("systemctl stop imd.socket "))
+    box.write("/root/copy.db", "")
+    shutil.move(box.path("/var/lib/imd/copy.db"), box.path("/root/copy.db"))
+    for command in commands[begin:begin + 4]:
+        box.run(box.imctl, "ping")
+        box.good("sh", "-c", f"cd /root && {command}")
+    with box.client() as client:
+        equal(versions(client), ["1"] * 2, "nodes")
+        equal(client.ok("SPEC").one("SPEC")["revision"], "1", "the revision")
+    equal(warnings(box), "", "warnings")
+
+
 # ---- settings and users ------------------------------------------------------------------------------
 
 @case
@@ -320,7 +355,10 @@ def the_example_feeds_the_collector():
     box.good("systemctl", "daemon-reload")
     expect(box.run("systemctl", "start", unit)[0] != 0, "it went well")
     kill_main(box, signal.SIGCONT)
-    expect(not os.path.exists(box.path(collected)), "figures are left of an imd that does not answer")
+    equal(os.listdir(box.path(COLLECTED)), [], "what is left of an imd that does not answer")
+    os.rmdir(box.path(COLLECTED))
+    box.good(box.imctl, "ping")
+    expect(box.run("systemctl", "start", unit)[0] != 0, "it went well without the collector's directory")
 
 
 # ---- restarts in the middle of a rollout ------------------------------------------------------------
