@@ -67,6 +67,15 @@ int client_lost(struct client *client, const char *why)
 	return STATUS_UNREACHABLE;
 }
 
+int client_say_lost(const struct client *client)
+{
+	if (client->shut_down)
+		say("%s: %s", err_code_name(ERR_SHUTTING_DOWN), client->why);
+	else
+		say("cannot reach imd at %s: %s", client->path, client->why);
+	return STATUS_UNREACHABLE;
+}
+
 /* A socket that may not be opened is imd's way to say no, too. */
 static int connect_failed(struct client *client, int number)
 {
@@ -106,7 +115,7 @@ int client_open(struct client *client)
 	if (strlen(client->path) >= sizeof address.sun_path)
 		return client_lost(client, "the path is too long for a socket");
 	strcpy(address.sun_path, client->path);
-	client->lagged = false;
+	client->lagged = client->shut_down = false;
 	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
 		return client_lost(client, strerror(errno));
@@ -158,6 +167,7 @@ int client_send(struct client *client, const struct buf *request)
 {
 	size_t sent = 0;
 
+	client->heard = false;
 	while (sent < request->len) {
 		ssize_t len = send(client->fd, request->data + sent, request->len - sent,
 			MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -258,6 +268,7 @@ static int look_for_end(struct client *client)
 		return STATUS_OK;
 	code = err_code_parse(client->line.name);
 	client->lagged = code == ERR_LAGGED;
+	client->shut_down = code == ERR_SHUTTING_DOWN;
 	if (code != ERR_LAGGED && code != ERR_SHUTTING_DOWN)
 		return STATUS_OK;
 	return client_lost(client, client->line.text[0] != '\0' ? client->line.text : client->line.name);
@@ -279,7 +290,9 @@ int client_read(struct client *client, const struct line **ret_line)
 	if (line_parse(&client->line, &client->words, text, len, &error) < 0)
 		return not_understood(client, text, len, error.text);
 	*ret_line = &client->line;
-	return look_for_end(client);
+	status = look_for_end(client);
+	client->heard = client->heard || (status == STATUS_OK && client->line.kind != LINE_EVENT);
+	return status;
 }
 
 bool client_has_line(const struct client *client)
@@ -330,8 +343,10 @@ static int skip_cut_record(struct client *client)
 	status = receive_line(client, len + 1, &next_len);
 	client->resumes = resumes;
 	if (status == STATUS_OK &&
-	    begins_with(client->in.data + client->begin + len + 1, next_len, "ERR"))
+	    begins_with(client->in.data + client->begin + len + 1, next_len, "ERR")) {
 		client->begin += len + 1;
+		client->heard = true;
+	}
 	return status == STATUS_UNREACHABLE ? STATUS_OK : status;
 }
 

@@ -22,7 +22,9 @@ struct client {
 	struct line line;
 	bool streams;        /* also end when the reader of stdout is gone */
 	bool resumes;        /* who uses it connects again: how a connection ended is kept, not said */
-	bool lagged;         /* it ended with ERR lagged */
+	bool heard;          /* something of the reply to what was sent last, whose end is not the connection's */
+	bool lagged;         /* it ended with ERR lagged, */
+	bool shut_down;      /* or with ERR shutting-down: what has no reply was not begun */
 	char why[128];       /* else how it ended, or why there is none */
 };
 
@@ -39,6 +41,8 @@ int client_open(struct client *client);
 
 /* Notes, or says, why imd cannot be reached. STATUS_UNREACHABLE. */
 int client_lost(struct client *client, const char *why);
+/* Says how the connection ended, where `resumes` had it kept. STATUS_UNREACHABLE. */
+int client_say_lost(const struct client *client);
 /* Lets this time pass, but for what ends every wait. */
 int client_pause(struct client *client, int delay_ms);
 

@@ -32,15 +32,20 @@ static int detach(struct ctl *ctl)
 	struct reply_handler handler = {.record = plan_add, .arg = &plan};
 	const struct line *ok = NULL;
 	int status = ctl_connect(ctl);
+	int tries = 0;
+	bool unknown;
 
-	if (status != STATUS_OK)
-		return status;
 	plan_init(&plan, ctl);
-	status = request_update(ctl, &handler, &ok);
+	while (status == STATUS_OK) {
+		status = request_update(ctl, &handler, &ok, &unknown);
+		if (status == STATUS_OK)
+			break;
+		status = request_again(ctl, VERB_update, status, &tries);
+	}
 	if (status == STATUS_OK)
 		plan_show(&plan, ok);
 	plan_fini(&plan);
-	return status == STATUS_UNREACHABLE ? STATUS_FAILED : status;
+	return status;
 }
 
 int command_update(struct ctl *ctl)

@@ -33,9 +33,7 @@ static int stream_all(struct ctl *ctl, const char *what)
 	int status;
 
 	interrupt_arm();
-	status = ctl_connect(ctl);
-	if (status == STATUS_OK)
-		status = watch_begin(&watch);
+	status = watch_begin(&watch);
 	return status == STATUS_OK ? watch_run(&watch) : status;
 }
 
@@ -157,9 +155,7 @@ int command_graphs_stream_tasks(struct ctl *ctl)
 	table_init(&stream.plan, plan_columns, PLAN_COLUMN_COUNT);
 	interrupt_arm();
 	snprintf(ctl->afterword, sizeof ctl->afterword, "; the rollout goes on");
-	status = ctl_connect(ctl);
-	if (status == STATUS_OK)
-		status = watch_begin(&stream.watch);
+	status = watch_begin(&stream.watch);
 	if (status == STATUS_OK)
 		status = watch_run(&stream.watch);
 	table_fini(&stream.plan);

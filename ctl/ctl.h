@@ -40,7 +40,7 @@ struct ctl {
 /* Whether every group is meant (--group '*'). */
 bool ctl_any_group(const struct ctl *ctl);
 
-/* Connects to the daemon, once. 0, or the exit status with the message printed. */
+/* Connects to the daemon, where there is no connection yet. 0, or the exit status with the message printed. */
 int ctl_connect(struct ctl *ctl);
 
 #endif

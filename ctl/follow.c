@@ -43,6 +43,7 @@ struct follow {
 	size_t graph_count;      /* the last one is the one whose end is waited for */
 	const char *group;
 	bool sent;            /* the UPDATE may have reached imd */
+	bool unknown;         /* imd went away before it answered that */
 	struct buf pending;   /* event lines that wait for a reply that is to be shown before them */
 	bool holds;           /* events are added to these */
 	bool begun;           /* the first event of the graph has come */
@@ -194,15 +195,15 @@ static void finish(struct follow *follow, const char *state, const char *error)
 		print_result(follow, follow->watch.status == STATUS_OK, state, error);
 }
 
-static const char *cut_text(int status)
+static const char *cut_text(const struct follow *follow, int status)
 {
+	if (follow->unknown && status == STATUS_FAILED)
+		return "imd did not answer; it is unknown whether it took the update";
 	switch (status) {
 	case STATUS_INTERRUPTED:
 		return "interrupted";
 	case STATUS_TIMED_OUT:
 		return "timed out";
-	case STATUS_UNREACHABLE:
-		return "imd did not answer; it is unknown whether it took the update";
 	default:
 		return "imctl could not follow it to its end";
 	}
@@ -213,11 +214,11 @@ static const char *cut_text(int status)
 static void finish_cut(const struct follow *follow, int status)
 {
 	bool refused = head_of(follow) == NULL && status != STATUS_INTERRUPTED &&
-		status != STATUS_TIMED_OUT && status != STATUS_UNREACHABLE;
+		status != STATUS_TIMED_OUT && !follow->unknown;
 
 	if (follow->ctl->json && follow->sent && follow->watch.status == WATCH_GOES_ON && !refused &&
 	    !ferror(stdout))
-		print_result(follow, false, NULL, cut_text(status));
+		print_result(follow, false, NULL, cut_text(follow, status));
 }
 
 static bool is_started(const struct line *event)
@@ -475,7 +476,8 @@ static int take_refusal(void *arg, const struct line *err)
 static int begin_watch(struct follow *follow)
 {
 	const struct line *end = NULL;
-	int status = watch_try(&follow->watch, &end);
+	int status = watch_open(&follow->watch, &end);
+
 	if (status != STATUS_OK || end->kind == LINE_OK)
 		return status;
 	if (err_code_parse(end->name) != ERR_NOT_FOUND)
@@ -493,7 +495,8 @@ static int declare(struct follow *follow)
 	int status;
 
 	follow->sent = true;
-	status = request_update(ctl, &handler, &ok);
+	status = request_update(ctl, &handler, &ok, &follow->unknown);
+	follow->sent = status != STATUS_UNREACHABLE;
 	if (status != STATUS_OK)
 		return status;
 	plan_end(plan, ok);
@@ -505,6 +508,28 @@ static int declare(struct follow *follow)
 	note_afterword(follow);
 	plan_print(plan);
 	return out_flush();
+}
+
+/* An imd that ends before it takes the update is asked again when it is back; what its events told of
+ * others is in the way then. */
+static int begin(struct follow *follow)
+{
+	struct client *client = &follow->ctl->client;
+
+	for (int tries = 1;; tries++) {
+		int status = begin_watch(follow);
+
+		if (status == STATUS_OK)
+			status = declare(follow);
+		else
+			return status;
+		if (status != STATUS_UNREACHABLE)
+			return status;
+		if (tries == REQUEST_TRIES)
+			return client_say_lost(client);
+		client_close(client);
+		follow->pending.len = 0;
+	}
 }
 
 static int follow_to_end(struct follow *follow)
@@ -540,14 +565,10 @@ int follow_update(struct ctl *ctl)
 		.refused = take_refusal, .handler = {.event = take_event, .arg = &follow}};
 	add_graph(&follow);
 	interrupt_arm();
-	status = ctl_connect(ctl);
-	if (status == STATUS_OK)
-		status = begin_watch(&follow);
-	if (status == STATUS_OK)
-		status = declare(&follow);
+	status = begin(&follow);
 	if (status == STATUS_OK)
 		status = follow_to_end(&follow);
 	finish_cut(&follow, status);
 	follow_fini(&follow);
-	return status == STATUS_UNREACHABLE && follow.sent ? STATUS_FAILED : status;
+	return status;
 }

@@ -27,6 +27,8 @@ bool ctl_any_group(const struct ctl *ctl)
 
 int ctl_connect(struct ctl *ctl)
 {
+	if (ctl->client.fd >= 0)
+		return STATUS_OK;
 	client_init(&ctl->client, ctl->socket, ctl->deadline_ms);
 	return client_open(&ctl->client);
 }

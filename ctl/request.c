@@ -64,39 +64,77 @@ void request_add(struct buf *buf, const struct ctl *ctl, enum verb verb)
 		request_option(buf, verb_option_row(OPT_MARK)->key, "no");
 }
 
+/* How the connection ends is kept, for that may be no reason to say anything. */
+static int ask(struct ctl *ctl, const struct buf *request, const struct reply_handler *handler,
+	const struct line **ret_ok)
+{
+	int status;
+
+	ctl->client.resumes = true;
+	status = client_send(&ctl->client, request);
+	if (status == STATUS_OK)
+		status = client_reply(&ctl->client, handler, ret_ok);
+	ctl->client.resumes = false;
+	return status;
+}
+
+/* Nothing was begun of a request where the daemon said that it ends, in place of any reply. */
+static bool not_begun(const struct client *client)
+{
+	return client->shut_down && !client->heard;
+}
+
+int request_again(struct ctl *ctl, enum verb verb, int status, int *tries)
+{
+	struct client *client = &ctl->client;
+	bool changes = (verb_row(verb)->flags & VERB_CHANGES) != 0;
+
+	if (status != STATUS_UNREACHABLE)
+		return status;
+	if (client->heard || (changes && !not_begun(client)) || ++*tries == REQUEST_TRIES)
+		return client_say_lost(client);
+	client_close(client);
+	return client_open(client);
+}
+
 int request_run(struct ctl *ctl, enum verb verb, const struct reply_handler *handler,
 	const struct line **ret_ok)
 {
 	struct buf request = BUF_INIT;
 	int status = ctl_connect(ctl);
+	int tries = 0;
 
-	if (status != STATUS_OK)
-		return status;
 	request_add(&request, ctl, verb);
 	request_end(&request);
-	status = client_send(&ctl->client, &request);
+	while (status == STATUS_OK) {
+		status = ask(ctl, &request, handler, ret_ok);
+		if (status == STATUS_OK)
+			break;
+		status = request_again(ctl, verb, status, &tries);
+	}
 	buf_fini(&request);
-	if (status != STATUS_OK)
-		return status;
-	return client_reply(&ctl->client, handler, ret_ok);
+	return status;
 }
 
-int request_update(struct ctl *ctl, const struct reply_handler *handler, const struct line **ret_ok)
+int request_update(struct ctl *ctl, const struct reply_handler *handler, const struct line **ret_ok,
+	bool *ret_unknown)
 {
 	struct buf request = BUF_INIT;
 	int status;
 
+	*ret_unknown = false;
 	request_add(&request, ctl, VERB_update);
 	request_end(&request);
 	snprintf(ctl->afterword, sizeof ctl->afterword, "; imd may have taken the update all the same");
-	ctl->client.resumes = true;
-	status = client_send(&ctl->client, &request);
-	if (status == STATUS_OK)
-		status = client_reply(&ctl->client, handler, ret_ok);
-	ctl->client.resumes = false;
+	status = ask(ctl, &request, handler, ret_ok);
 	buf_fini(&request);
-	if (status == STATUS_UNREACHABLE)
-		say("imd did not answer; it is unknown whether it took the update: %s",
-			ctl->client.why);
-	return status;
+	if (status != STATUS_UNREACHABLE)
+		return status;
+	if (not_begun(&ctl->client)) {
+		ctl->afterword[0] = '\0';
+		return STATUS_UNREACHABLE;
+	}
+	say("imd did not answer; it is unknown whether it took the update: %s", ctl->client.why);
+	*ret_unknown = true;
+	return STATUS_FAILED;
 }

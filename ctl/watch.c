@@ -30,7 +30,7 @@ int watch_ask(struct watch *watch, struct buf *request, const struct reply_handl
 	buf_fini(request);
 	if (status == STATUS_OK)
 		status = client_await(client, handler, ret_end);
-	if (status == STATUS_OK && client->resumes && (*ret_end)->kind == LINE_ERR &&
+	if (status == STATUS_OK && client->streams && (*ret_end)->kind == LINE_ERR &&
 	    err_code_parse((*ret_end)->name) == ERR_TOO_MANY)
 		status = client_lost(client, (*ret_end)->text);
 	return status;
@@ -62,7 +62,7 @@ static void note_seq(struct watch *watch, const struct line *ok)
 		watch->seq = strtoull(seq, NULL, 10);
 }
 
-int watch_try(struct watch *watch, const struct line **ret_end)
+static int watch_try(struct watch *watch, const struct line **ret_end)
 {
 	int status = ask_watch(watch, false, ret_end);
 
@@ -81,10 +81,27 @@ static int refuse(struct watch *watch, const struct line *err)
 	return client_refused(err);
 }
 
+int watch_open(struct watch *watch, const struct line **ret_end)
+{
+	struct ctl *ctl = watch->ctl;
+	int status = ctl_connect(ctl);
+	int tries = 0;
+
+	while (status == STATUS_OK) {
+		ctl->client.resumes = true;
+		status = watch_try(watch, ret_end);
+		ctl->client.resumes = false;
+		if (status == STATUS_OK)
+			break;
+		status = request_again(ctl, VERB_watch, status, &tries);
+	}
+	return status;
+}
+
 int watch_begin(struct watch *watch)
 {
 	const struct line *end = NULL;
-	int status = watch_try(watch, &end);
+	int status = watch_open(watch, &end);
 
 	if (status == STATUS_OK && end->kind == LINE_ERR)
 		return client_refused(end);

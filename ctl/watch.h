@@ -36,10 +36,11 @@ struct watch {
 	int (*refused)(void *arg, const struct line *err);
 };
 
-/* On the open connection: asks for the watch and reads its records. 0 or an exit status. */
+/* Connects where there is no connection, asks for the watch and reads its records; again where imd is
+ * restarted meanwhile. 0 or an exit status. */
 int watch_begin(struct watch *watch);
 /* The same, but the end of the reply, OK or ERR, is the caller's to judge. */
-int watch_try(struct watch *watch, const struct line **ret_end);
+int watch_open(struct watch *watch, const struct line **ret_end);
 /* Hands on events until watch->status is set or something fails; that imd goes away is no failure.
  * Returns the exit status. */
 int watch_run(struct watch *watch);

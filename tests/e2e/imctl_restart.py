@@ -197,15 +197,55 @@ def test_interrupted_while_away():
         process.stderr.close()
 
 
-def test_first_connection():
-    for args, why in [(["nodes", "stream"], "in a record"), (["update", "2", "7"], "before the update")]:
-        done, requests = run([[NODE_LINES[:50]]], *args)
-        results.case(f"the first connection is not tried again: {why}", done.returncode == 3 and
-                     len(requests) == 1 and re.fullmatch("imctl: cannot reach imd at .*: the connection "
-                                                         "was closed\n", done.stderr), done)
-        done, requests = run([[SHUTTING_DOWN]], *args)
-        results.equal(f"it shuts down {why}", (done.returncode, len(requests), done.stderr),
-                      (3, 1, "imctl: shutting-down: the daemon ends\n"))
+PING, KILL, LIST = ["ping"], ["nodes", "kill", "aaaa"], ["nodes", "ls"]
+DETACHED, FOLLOWED = ["update", "2", "7", "--detach"], ["update", "2", "7"]
+WATCHED = ["nodes", "stream"]
+
+
+def test_asked_again():
+    """An imd that is restarted takes a question back, and what it had not begun."""
+    for args, ends, replies in [(PING, ["", SHUTTING_DOWN], ["OK\n"]), (LIST, ["", NODE_LINES[:50]], [NODE_LINES + "OK\n"]),
+                                (KILL, [SHUTTING_DOWN], ["OK\n"]), (DETACHED, [SHUTTING_DOWN], [PLAN_REPLY]),
+                                (WATCHED, ["", SHUTTING_DOWN, NODE_LINES[:50]], [NODE_LINES + "OK seq=4\n" + ENOUGH]),
+                                (FOLLOWED, ["", SHUTTING_DOWN], ["OK seq=10\n", PLAN_REPLY + EVENTS + SUCCEEDED])]:
+        for end in ends:
+            for times in (1, 2):
+                done, requests = run([[end]] * times + [replies], *args)
+                said = SAID_ENOUGH if args is WATCHED else ""
+                results.equal(f"{args} is asked again behind {end[:20]!r} {times} times",
+                              (done.returncode, done.stderr, requests[:-1] if args is FOLLOWED else requests),
+                              (1 if said else 0, said, requests[:1] * (times + 1)))
+            done, requests = run([[end]] * 3, *args)
+            said = "shutting-down: the daemon ends" if end == SHUTTING_DOWN else \
+                "cannot reach imd at .*: the connection was closed"
+            results.case(f"{args} is not asked for ever behind {end[:20]!r}", done.returncode == 3 and
+                         len(requests) == 3 and re.fullmatch(f"imctl: {said}\n", done.stderr), (done, requests))
+
+
+def test_update_is_asked_again():
+    """The watch has begun, and what it told before belongs to others."""
+    before = task_event(11, "started", 5, OTHER)
+    again = ["OK seq=11\n", PLAN_REPLY + EVENTS + SUCCEEDED]
+    done, requests = run([["OK seq=10\n" + before, SHUTTING_DOWN], again], *FOLLOWED)
+    results.equal("an update that was not begun is declared again", (done.returncode, done.stderr, requests),
+                  (0, "", ["WATCH ALL group=default initial=no", "UPDATE 2 7"] * 2))
+    results.case("the events before are not its", OTHER not in done.stdout, done)
+    for more, code in ([], 3), (["--json"], 3):
+        done, requests = run([["OK seq=10\n", SHUTTING_DOWN]] * 3, *FOLLOWED, *more)
+        results.equal("an update that was never begun", (done.returncode, done.stdout, done.stderr, requests.count("UPDATE 2 7")),
+                      (code, "", "imctl: shutting-down: the daemon ends\n", 3))
+
+
+def test_not_asked_again():
+    """What may have been done, and a reply that was begun."""
+    for args, replies, said in [(KILL, [""], "cannot reach imd at .*: the connection was closed"),
+                                (KILL, [RESET], "cannot reach imd at .*: the connection was closed"),
+                                (LIST, [NODE_LINES], "cannot reach imd at .*: the connection was closed"),
+                                (LIST, [NODE_LINES[:-5] + "\n" + SHUTTING_DOWN], "shutting-down: the daemon ends")]:
+        done, requests = run([replies, ["OK\n"]], *args)
+        results.case(f"{args} is not asked again behind {replies[0] if replies[0] is not RESET else 'a reset'!r}",
+                     done.returncode == 3 and len(requests) <= 1 and re.fullmatch(f"imctl: {said}\n", done.stderr),
+                     (done, requests))
 
 
 # ---- the tasks of a graph -----------------------------------------------------------------------
@@ -405,7 +445,6 @@ def test_unanswered():
     unknown = "imctl: imd did not answer; it is unknown whether it took the update: "
     for case, reply, why in [("nothing", "", "the connection was closed"),
                              ("a part of the plan", PLAN_REPLY[:400], "the connection was closed"),
-                             ("shutting-down", SHUTTING_DOWN, "the daemon ends"),
                              ("a part and shutting-down", GRAPH_LINE[:80] + "\n" + SHUTTING_DOWN,
                               "the daemon ends"),
                              ("lagged", "ERR lagged seq=99 slow\n", "seq=99 slow"),
