@@ -289,6 +289,7 @@ static int read_files(struct config *config, const char *path, bool must_be, str
 
 	snprintf(directory, size, "%s.d", path);
 	ret = config_file_read(config, path, must_be, error);
+	config->main_file = config->file_count > 0 ? config->files[0] : NULL;
 	if (ret == 0)
 		ret = config_directory_read(config, directory, error);
 	free(directory);

@@ -71,6 +71,7 @@ struct config {
 	size_t group_count;
 	char **files;            /* that were read, in their order */
 	size_t file_count;
+	const char *main_file;   /* one of them; NULL: it is not there */
 	uint64_t by_option;      /* which settings, a set by their places in the table */
 	uint64_t given_here;     /* in the file that is being read */
 	struct config_source sources[SETTINGS_MAX];

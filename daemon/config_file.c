@@ -5,10 +5,14 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "proto/args.h"
 #include "proto/mem.h"
@@ -30,6 +34,7 @@ struct config_reader {
 	struct config_group *group; /* of [group NAME] */
 	char title[LIMIT_GROUP_NAME + sizeof "group "]; /* of the section, as it is written */
 	bool failed;
+	int failed_errno;           /* why the next line could not be had; 0: there is none */
 	struct error *error;
 };
 
@@ -39,6 +44,12 @@ static int reader_fail(struct config_reader *reader, const char *what)
 	reader->failed = true;
 	return error_set(reader->error, ERR_BAD_ARGUMENT, "%.*s:%u: %s", PATH_SHOWN, reader->path,
 		reader->number, what);
+}
+
+static int refuse_file(const char *path, int why, struct error *error)
+{
+	return error_set(error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN, path,
+		strerror(why));
 }
 
 /* ---- keys ---------------------------------------------------------------------------------- */
@@ -183,8 +194,13 @@ static char *next_line(char *ret_line, int size, void *arg)
 	const char *start;
 	ssize_t len;
 
-	if (reader->failed || (len = getline(&reader->line, &reader->capacity, reader->file)) < 0)
+	if (reader->failed)
 		return NULL;
+	len = getline(&reader->line, &reader->capacity, reader->file);
+	if (len < 0) {
+		reader->failed_errno = feof(reader->file) ? 0 : errno;
+		return NULL;
+	}
 	reader->number++;
 	start = reader->line;
 	if (reader->number == 1 && strncmp(start, mark, sizeof mark - 1) == 0)
@@ -214,12 +230,12 @@ static int read_lines(struct config_reader *reader)
 		reader->number = (unsigned)line;
 		return reader_fail(reader, "neither [section] nor key=value nor a comment");
 	}
-	if (ferror(reader->file)) {
-		return error_set(reader->error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN,
-			reader->path, strerror(errno));
-	}
+	if (reader->failed_errno != 0)
+		return refuse_file(reader->path, reader->failed_errno, reader->error);
 	return 0;
 }
+
+/* ---- files --------------------------------------------------------------------------------- */
 
 static void forget_given_here(struct config *config)
 {
@@ -228,18 +244,43 @@ static void forget_given_here(struct config *config)
 		config->groups[i].given_here = 0;
 }
 
+static bool is_readable_file(int fd)
+{
+	struct stat found;
+
+	if (fstat(fd, &found) < 0)
+		return false;
+	return S_ISREG(found.st_mode) ||
+		(S_ISCHR(found.st_mode) && found.st_rdev == makedev(1, 3)); /* the null device */
+}
+
+/* Neither the open nor a read may wait: imd serves clients while it reads its files again. */
+static int open_file(const char *path, bool must_be, FILE **ret_file, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	*ret_file = NULL;
+	if (fd < 0 && !must_be && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (fd < 0)
+		return refuse_file(path, errno, error);
+	if (!is_readable_file(fd)) {
+		close(fd);
+		return error_set(error, ERR_BAD_ARGUMENT, "%.*s is not a regular file", PATH_SHOWN, path);
+	}
+	*ret_file = fdopen(fd, "r");
+	if (*ret_file == NULL)
+		mem_exhausted();
+	return 0;
+}
+
 int config_file_read(struct config *config, const char *path, bool must_be, struct error *error)
 {
 	struct config_reader reader = {.config = config, .error = error};
-	int ret;
+	int ret = open_file(path, must_be, &reader.file, error);
 
-	reader.file = fopen(path, "re");
-	if (reader.file == NULL && !must_be && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (reader.file == NULL) {
-		return error_set(error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN, path,
-			strerror(errno));
-	}
+	if (reader.file == NULL)
+		return ret;
 	reader.path = config_file_add(config, path);
 	forget_given_here(config);
 	ret = read_lines(&reader);
@@ -266,10 +307,8 @@ int config_directory_read(struct config *config, const char *path, struct error 
 
 	if (count < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
-	if (count < 0) {
-		return error_set(error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN, path,
-			strerror(errno));
-	}
+	if (count < 0)
+		return refuse_file(path, errno, error);
 	for (int i = 0; i < count; i++) {
 		struct buf file = BUF_INIT;
 

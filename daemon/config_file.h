@@ -7,7 +7,7 @@
 enum { CONFIG_LINE_MAX = 197 }; /* bytes of a line that the reader of the files takes whole */
 
 /* Reads a file into the config, on top of what is there. One that is not there is none, unless it
- * must be. */
+ * must be. Only regular files are read, and the null device: others could keep the reader waiting. */
 int config_file_read(struct config *config, const char *path, bool must_be, struct error *error);
 /* Reads the files of a directory whose names end in .conf, by the order of their names. */
 int config_directory_read(struct config *config, const char *path, struct error *error);

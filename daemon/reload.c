@@ -140,6 +140,16 @@ static int reload_apply(struct reload *reload, struct config *fresh, struct erro
 	return 0;
 }
 
+/* A main file that an editor or an administrator is about to put back must not take with it what it
+ * says of who may do what. The parts beside it may go: that is how they are taken away. */
+static int check_main_file(const struct config *old, const struct config *fresh, struct error *error)
+{
+	if (old->main_file == NULL || fresh->main_file != NULL)
+		return 0;
+	return error_set(error, ERR_NOT_FOUND,
+		"%.100s was read before and is gone; only a restart goes on without it", old->main_file);
+}
+
 void reload_run(struct reload *reload)
 {
 	struct config fresh;
@@ -147,6 +157,7 @@ void reload_run(struct reload *reload)
 
 	notify_reloading();
 	if (config_parse(&fresh, reload->argc, reload->argv, &error) < 0 ||
+		check_main_file(reload->config, &fresh, &error) < 0 ||
 		reload_apply(reload, &fresh, &error) < 0) {
 		log_event(LEVEL_ERR, "reload-failed", LOG_STR("error", error.text));
 		config_fini(&fresh);

@@ -70,12 +70,12 @@ class As(Client):
         return None
 
 
-def daemon(*options):
+def daemon(*options, **more):
     """One that everybody can connect to."""
     need_root()
     path = new_path("sock")
     os.chmod(os.path.dirname(path), 0o755)
-    return Daemon("--socket-mode=0666", "--mock-delay=0", *options, path=path)
+    return Daemon("--socket-mode=0666", "--mock-delay=0", *options, path=path, **more)
 
 
 def requests(client):
@@ -221,6 +221,19 @@ def a_reload_changes_who_may():
         write(path, "")
         reload(imd)
         pending.ok("UPDATE 2 2")
+
+
+@case
+def a_file_that_is_gone_opens_nothing():
+    folder = new_path("etc")
+    path = write(folder + "/imd.conf", f"[imd]\nadmin-group={ADMINS}\nread-group={READERS}\n")
+    with daemon(env={"CONFIGURATION_DIRECTORY": folder}) as imd:
+        reader = As(imd.path, ALICE, gid(READERS))
+        reader.fails("UPDATE 1 1", "denied")
+        os.remove(path)
+        reload(imd)
+        reader.fails("UPDATE 1 1", "denied")
+        reader.ok("SPEC")
 
 
 @case

@@ -6,7 +6,8 @@ import os
 import re
 import time
 
-from imdtest import (IMD, Daemon, case, environment, equal, expect, main, matches, new_path, reload, run, write)
+from imdtest import (IMD, Daemon, await_that, case, environment, equal, expect, main, matches, new_path, reload, run,
+                     write)
 
 
 def imd(*arguments, env=None):
@@ -76,12 +77,36 @@ def files_that_cannot_be_read():
     refused(f"^imd: {path} cannot be read: No such file", f"--config={path}")
     refused(f"^imd: {path} cannot be read: No such file", f"--config={path}", "--check-config")
     os.mkdir(path)
-    refused(f"^imd: {path} cannot be read: Is a directory", f"--config={path}")
+    refused(f"^imd: {path} is not a regular file", f"--config={path}")
+    refused("^imd: /proc/self/mem cannot be read: Input/output error", "--config=/proc/self/mem")
     path = write(new_path("etc") + "/main", "")
     os.makedirs(path + ".d/folder.conf")
-    refused("folder.conf cannot be read: Is a directory", f"--config={path}")
+    refused("folder.conf is not a regular file", f"--config={path}")
     path = write(new_path("etc") + "/main", b"[imd]\nretries=1\0\n")
     refused(f"^imd: {path}:2: the line has a NUL byte", f"--config={path}")
+
+
+@case
+def a_pipe_is_not_waited_for():
+    """Nobody may ever open its other end."""
+    folder = new_path("etc")
+    path = write(folder + "/imd.conf", "")
+    pipe = path + ".d/web.conf"
+    os.mkdir(path + ".d")
+    os.mkfifo(pipe)
+    refused(f"^imd: {pipe} is not a regular file", f"--config={path}")
+    refused(f"^imd: {pipe} is not a regular file", f"--config={pipe}")
+    status, _, err = imd("--check-config", env=dict(os.environ, CONFIGURATION_DIRECTORY=folder))
+    equal(status, 6, err)
+    os.rename(pipe, path)
+    status, _, err = imd("--check-config", env=dict(os.environ, CONFIGURATION_DIRECTORY=folder))
+    equal((status, err), (6, f"imd: {path} is not a regular file\n"), "the usual main file")
+
+
+@case
+def no_settings_at_all():
+    """The null device is what programs are told to read nothing from."""
+    equal(imd("--check-config", "--config=/dev/null"), (0, "/dev/null: read\nall settings are sound\n", ""), "it")
 
 
 # ---- mistakes ---------------------------------------------------------------------------------------
@@ -255,6 +280,66 @@ def a_reload_loses_neither_client_nor_task():
         matches(rf'^<3>reload-failed error="{path} cannot be read: No such', daemon.log(), "without its file")
 
 
+def usual(text):
+    """A daemon with the usual files, none of which needs to be there; and the main one."""
+    folder = new_path("etc")
+    path = write(folder + "/imd.conf", text)
+    return Daemon(env={"CONFIGURATION_DIRECTORY": folder}), path
+
+
+@case
+def a_main_file_that_is_gone_changes_nothing():
+    """As between two steps of an editor: what it says of who may do what would be gone with it."""
+    daemon, path = usual("[imd]\nmax-surge=1\n")
+    with daemon:
+        client = daemon.client()
+        os.rename(path, path + "~")
+        for _ in range(2):
+            reload(daemon)
+            equal(client.ok("SPEC").one("SPEC")["max-surge"], "1", "while it is gone")
+        equal(re.findall("^<3>reload-failed error=(.*)$", daemon.log(), re.M),
+              [f'"{path} was read before and is gone; only a restart goes on without it"'] * 2, "log")
+        write(path + "~", "[imd]\nmax-surge=2\n")
+        os.rename(path + "~", path)
+        reload(daemon)
+        equal(client.ok("SPEC").one("SPEC")["max-surge"], "2", "when it is back")
+        os.rename(os.path.dirname(path), os.path.dirname(path) + "~")
+        reload(daemon)
+        equal(client.ok("SPEC").one("SPEC")["max-surge"], "2", "without its directory")
+
+
+@case
+def a_part_may_go_and_a_main_file_may_come():
+    daemon, path = usual("")
+    os.remove(path)
+    part = write(path + ".d/web.conf", "[imd]\nmax-surge=1\n")
+    with daemon:
+        client = daemon.client()
+
+        def surge():
+            reload(daemon)
+            return client.ok("SPEC").one("SPEC")["max-surge"]
+
+        expect("reload-failed" not in daemon.log(), daemon.log())
+        write(path, "[imd]\nmax-parallel=1\n")
+        equal(surge(), "1", "with both")
+        os.remove(part)
+        equal(surge(), "0", "without the part")
+        expect("reload-failed" not in daemon.log(), daemon.log())
+
+
+@case
+def a_reload_does_not_wait_for_a_pipe():
+    daemon, path = configured("[imd]\nmax-surge=1\n")
+    with daemon:
+        pipe = path + ".d/web.conf"
+        os.mkdir(path + ".d")
+        os.mkfifo(pipe)
+        reload(daemon)
+        matches(f'^<3>reload-failed error="{pipe} is not a regular file"$', daemon.log(), "log")
+        equal(daemon.client().ok("SPEC").one("SPEC")["max-surge"], "1", "the settings")
+
+
 @case
 def a_group_without_a_spec_shows_the_policy_to_come():
     daemon, path = configured("")
@@ -329,8 +414,7 @@ def fewer_clients():
         clients[0].ok("PING")
         equal(daemon.client().line().code, "too-many", "one more")
         clients.pop().close()
-        while clients[0].stat("clients") != "1":
-            continue
+        await_that(lambda: clients[0].stat("clients") == "1", "a client is gone")
         daemon.client().ok("PING")
 
 
