@@ -143,6 +143,31 @@ static int setting_find(int code)
 	return -1;
 }
 
+/* A long option that getopt_long does not know, or takes for the beginning of several. */
+static int refuse_long(const char *word, struct error *error)
+{
+	const char *name = word + strlen("--"), *sep = "";
+	size_t len = strcspn(name, "=");
+	struct buf list = BUF_INIT;
+	int ret;
+
+	for (int i = 0; i < setting_count && len > 0; i++) {
+		if (strncmp(settings[i].name, name, len) != 0)
+			continue;
+		buf_addf(&list, "%s--%s", sep, settings[i].name);
+		sep = ", ";
+	}
+	buf_add_char(&list, '\0');
+	if (list.len > 1) {
+		ret = error_set(error, ERR_BAD_ARGUMENT, "--%.*s is short for several options: %s",
+			(int)len, name, list.data);
+	} else {
+		ret = error_set(error, ERR_BAD_ARGUMENT, "unknown option %s; see imd --help", word);
+	}
+	buf_fini(&list);
+	return ret;
+}
+
 /* Says what getopt_long did not like: optopt is 0 where it did not know a long option. */
 static int refuse_option(char **argv, bool missing, struct error *error)
 {
@@ -156,8 +181,7 @@ static int refuse_option(char **argv, bool missing, struct error *error)
 		return error_set(error, ERR_BAD_ARGUMENT, "--%s takes no value", settings[index].name);
 	if (optopt != 0)
 		return error_set(error, ERR_BAD_ARGUMENT, "unknown option -%c; see imd --help", optopt);
-	return error_set(error, ERR_BAD_ARGUMENT, "unknown option %s; see imd --help",
-		argv[optind - 1]);
+	return refuse_long(argv[optind - 1], error);
 }
 
 static int options_read(struct options *options, int argc, char **argv, struct error *error)

@@ -132,7 +132,14 @@ static const struct {
 	{"--check-config=1", "--check-config takes no value"},
 	{"--config=/nowhere/imd.conf", "/nowhere/imd.conf cannot be read: No such file"},
 	{"--config=/nowhere/imd.conf --retries=x", "--retries must be"}, /* that comes first */
-	{"--max", "unknown option --max"}, /* could be several */
+	{"--max", "--max is short for several options: --max-clients, --max-clients-per-user, --max-surge, "
+		"--max-unavailable, --max-parallel, --max-groups"},
+	{"--mock=1", "--mock is short for several options: --mock-delay, --mock-seed, --mock-fail-version, "
+		"--mock-flaky"},
+	{"--check", "--check is short for several options: --check-config, --check-state"},
+	{"--retries=1 --retry 2", "--retry is short for several options: --retry-delay, --retry-max"},
+	{"--m", "--max-groups"}, /* the last one of those that fit it */
+	{"--=1", "unknown option --=1"},
 	{"-x", "unknown option -x"},
 	{"-xs", "unknown option -x"},
 	{"3", "takes options only, not \"3\""},
