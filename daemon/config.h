@@ -17,7 +17,8 @@
 #define CONFIG_PATH SYSCONFDIR "/imd/imd.conf"
 
 enum {
-	CONFIG_USAGE = 2,  /* exit status: an option is wrong, */
+	CONFIG_FAILED = 1, /* exit status: it may be better the next time; */
+	CONFIG_USAGE = 2,  /* an option is wrong, */
 	CONFIG_WRONG = 6,  /* or what a file says */
 	SETTINGS_MAX = 64, /* that the sets below have room for */
 };

@@ -278,17 +278,22 @@ static bool show_delay(SHOW_ARGUMENTS)
 	return show_duration(setting, config, &mock->delay_max_ms, text);
 }
 
-/* A group of the system's that must be there, or the empty text. */
+/* A group of the system's that must be there, or the empty text. Where it comes over the network, it may
+ * only be that it cannot be looked up yet: that is for another start to try, and no mistake. */
 static int set_team(SET_ARGUMENTS)
 {
 	struct config_team *team = place;
 	int failed = text[0] != '\0' ? team_find(text, &team->gid) : 0;
 
-	(void)setting, (void)config;
-	if (failed != 0) {
+	(void)setting;
+	if (failed == ENOENT) {
 		return error_set(error, ERR_BAD_ARGUMENT,
-			"%s must be a group of this system, or empty; \"%.40s\" %s", title, text,
-			failed == ENOENT ? "is none" : strerror(failed));
+			"%s must be a group of this system, or empty; \"%.40s\" is none", title, text);
+	}
+	if (failed != 0) {
+		config->exit_status = CONFIG_FAILED;
+		return error_set(error, ERR_INTERNAL, "%s: the group %.40s cannot be looked up: %s", title,
+			text, strerror(failed));
 	}
 	text_take(&team->name, text);
 	return 0;

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-/* 0 with the gid of the group; ENOENT where there is none, or else why it could not be looked up. */
+/* 0 with the gid of the group; ENOENT where there is none, any other errno where that cannot be told. */
 int team_find(const char *name, gid_t *ret_gid);
 
 #endif

@@ -6,6 +6,7 @@ import glob
 import grp
 import os
 import re
+import resource
 import shutil
 import socket
 import sys
@@ -189,6 +190,32 @@ def groups_that_are_not_there():
         equal(status, 6, f"a mistake that an option hides is one: {err}")
         path = write(new_path("etc") + "/imd.conf", f"[imd]\n{name}={READERS}\n[driver mock]\n")
         equal(run(IMD, "-c", path, f"--{name}=", "--check-config")[0], 0, "an option takes it away")
+
+
+@case
+def groups_that_cannot_be_looked_up():
+    """For the moment: a start that failed so may be tried again, and is not final. What is short here are
+    descriptors, of which the file with the settings takes the last one."""
+    path = write(new_path("etc") + "/imd.conf", f"[imd]\nadmin-group={ADMINS}\n")
+    said = rf"{path}:2: \[imd\] admin-group: the group {ADMINS} cannot be looked up: Too many open files"
+    status, _, err = run(IMD, "-c", path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4)))
+    equal(status, 1, err)
+    matches(f"^imd: {said}$", err, "at the start")
+    with daemon(f"--config={path}") as imd:
+        # Behind its first words to the manager it opens nothing by itself.
+        imd.manager.await_line("STATUS=.*", imd.process)
+        client = imd.client()
+        client.ok("PING")
+        before = resource.prlimit(imd.pid, resource.RLIMIT_NOFILE)
+        taken = set(os.listdir(f"/proc/{imd.pid}/fd"))
+        second = [number for number in range(len(taken) + 2) if str(number) not in taken][1]
+        imd.limit(resource.RLIMIT_NOFILE, second)
+        reload(imd)
+        matches(f'^<3>reload-failed error="{said}"$', imd.log(), "log")
+        resource.prlimit(imd.pid, resource.RLIMIT_NOFILE, before)
+        As(imd.path, ALICE, gid(READERS)).fails("UPDATE 1 1", "denied")
+        reload(imd)
+        matches("^<5>reloaded files=1$", imd.log(), "log")
 
 
 @case
