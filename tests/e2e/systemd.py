@@ -67,6 +67,13 @@ def warnings(box):
                     f"_SYSTEMD_INVOCATION_ID={shown(box, 'InvocationID')}")
 
 
+def journal(box):
+    """All that the service and what systemd runs for it have said since it was started."""
+    box.good("journalctl", "--sync")
+    return box.good("journalctl", "--quiet", f"--unit={UNIT}", "--output=cat",
+                    f"_SYSTEMD_INVOCATION_ID={shown(box, 'InvocationID')}")
+
+
 def imctl_begun(box, *arguments):
     """An imctl that is left to itself."""
     return spawn(box.enter(box.imctl, *arguments), stdout=-1, stderr=-1, env=environment(), encoding="utf-8")
@@ -165,9 +172,28 @@ def a_reload_keeps_the_process():
     box.good(box.imctl, "ping")
     before = main_pid(box)
     box.good("systemctl", "reload", UNIT)
+    await_that(lambda: "reloaded files=0" in journal(box), "the daemon has read its settings")
     box.good(box.imctl, "ping")
     equal((main_pid(box), shown(box, "ActiveState")), (before, "active"), "the process")
     equal(warnings(box), "", "warnings")
+    equal([line.split()[0] for line in journal(box).splitlines()], ["ready", "reloaded"], "what is said")
+
+
+@case
+def what_fails_for_a_while_is_tried_again():
+    """More often than systemd would by default, and the socket stays: who connects is answered in the end."""
+    box = fresh()
+    state = "/var/lib/imd/imd.db"
+    box.good("install", "-d", "-o", "imd", "-g", "imd", "-m", "700", os.path.dirname(state))
+    os.mkdir(box.path(state))
+    with box.client() as client:
+        client.send("PING\n")
+        await_that(lambda: int(shown(box, "NRestarts")) > 5, "it has failed six times")
+        equal(shown(box, "ActiveState", "imd.socket"), "active", "the socket")
+        with box.client() as other:
+            os.rmdir(box.path(state))
+            equal([other.ok("PING").code, client.reply().code], [None, None], "what clients are told")
+    equal(shown(box, "ActiveState"), "active", "the service")
 
 
 @case
@@ -176,6 +202,21 @@ def options_that_are_wrong_are_not_tried_again():
     box.run("systemctl", "start", UNIT)
     equal([shown(box, name) for name in ("Result", "ExecMainStatus", "NRestarts")],
           ["exit-code", "2", "0"], "how it ended")
+
+
+@case
+def what_is_wrong_for_good_is_given_up():
+    """Also where a client waits for it; and one start by hand brings back the service and the socket."""
+    box = fresh()
+    box.write(SETTINGS, "[imd]\nno-such-key=1\n")
+    with box.client() as client:
+        await_that(lambda: shown(box, "ActiveState", "imd.socket") == "failed", "the socket is given up")
+        client.expect_closed()
+    equal([shown(box, name) for name in ("Result", "ExecMainStatus", "NRestarts")],
+          ["exit-code", "6", "0"], "how it ended")
+    os.remove(box.path(SETTINGS))
+    box.good("systemctl", "start", UNIT)
+    box.good(box.imctl, "ping")
 
 
 # ---- the journal -------------------------------------------------------------------------------------
@@ -272,6 +313,7 @@ def a_reload_applies_the_settings():
         before = main_pid(box)
         box.write(SETTINGS, "[imd]\nmax-surge=2\nstate=/srv/imd.db\n[driver mock]\ndelay=0\n")
         box.good("systemctl", "reload", UNIT)
+        await_that(lambda: "reloaded files=1 " in journal(box), "the daemon has read them")
         watcher.await_end(client.ok("UPDATE 2 1 group=web").end["graph"])
         equal(client.ok("SPEC group=web").one("SPEC")["max-surge"], "2", "the policy")
         equal(client.stat("watchers"), "1", "watchers")
@@ -281,8 +323,16 @@ def a_reload_applies_the_settings():
     matches("^needs-restart setting=state running=/var/lib/imd/imd.db configured=/srv/imd.db$", warnings(box),
             "what cannot be changed")
     box.write(SETTINGS, "[imd]\nmax-surge=lots\n")
-    box.run("systemctl", "reload", UNIT)
-    matches(f'^reload-failed error="{SETTINGS}:2: ', warnings(box), "a mistake")
+    with box.client() as client:
+        status, _, err = box.run("systemctl", "reload", UNIT)
+        expect(status != 0, "a reload with a mistake went well")
+        matches("^Job for imd.service failed", err, "what is said of a reload with a mistake")
+        equal(client.ok("PLAN 3 1 group=new").end["max-live"], "5", "the policy behind a mistake")
+    matches(rf"^imd: {SETTINGS}:2: \[imd\] max-surge must be", journal(box), "why")
+    expect("reload-failed" not in journal(box), "the daemon was bothered with a mistake")
+    equal((main_pid(box), shown(box, "ActiveState")), (before, "active"), "the process behind a mistake")
+    kill_main(box, signal.SIGHUP)
+    await_that(lambda: f'reload-failed error="{SETTINGS}:2: ' in warnings(box), "the daemon itself finds the mistake")
     equal((main_pid(box), shown(box, "ActiveState")), (before, "active"), "the process behind a mistake")
     box.run("systemctl", "restart", UNIT)
     equal([shown(box, name) for name in ("Result", "ExecMainStatus", "NRestarts")], ["exit-code", "6", "0"],
