@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The completions of imctl in the shells themselves: commands, options, and the groups and ids of an imd
-that runs."""
+that runs. The cases of a shell that is not installed are skipped, and fail if IMD_TEST_NEED_SHELLS is set."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 
-from imdtest import (IMCTL, TIMEOUT_S, Daemon, Failed, Skip, case, children, environment, equal, expect, kill, main,
+from imdtest import (IMCTL, TIMEOUT_S, Daemon, Failed, case, children, environment, equal, expect, kill, lacking, main,
                      matches, need_imctl, new_path, run)
 
 SHELLS = ("bash", "zsh", "fish")
@@ -20,7 +20,7 @@ SHELLS = ("bash", "zsh", "fish")
 def need(shell):
     need_imctl()
     if not shutil.which(shell):
-        raise Skip(f"{shell} is not installed")
+        lacking(f"{shell} is not installed", "IMD_TEST_NEED_SHELLS")
 
 
 def script(shell):

@@ -42,6 +42,11 @@ class Skip(Exception):
     """Why a case cannot be tried here."""
 
 
+def lacking(why, variable):
+    """Skips a case, or fails it where a variable of the environment says that all such are wanted."""
+    raise Failed(why) if os.environ.get(variable) else Skip(why)
+
+
 def expect(good, *what):
     if not good:
         raise Failed(" ".join(str(part) for part in what) or "not so")

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-from imdtest import IMD, SOURCE, TIMEOUT_S, Client, Failed, Skip, await_that, equal, kept, kill, spawn
+from imdtest import IMD, SOURCE, TIMEOUT_S, Client, Failed, await_that, equal, kept, kill, lacking, spawn
 
 SCRIPT = os.path.join(SOURCE, "tests", "e2e", "machine.sh")
 BUILD = os.path.abspath(os.environ.get("top_builddir") or os.path.dirname(IMD))
@@ -28,7 +28,7 @@ class Missing(Exception):
 
 def cannot(why):
     """Skips a case, or fails it where all of them are wanted."""
-    raise Failed(why) if os.environ.get("IMD_TEST_NEED_MACHINE") else Skip(why)
+    lacking(why, "IMD_TEST_NEED_MACHINE")
 
 
 def check_system():
