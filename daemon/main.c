@@ -28,6 +28,7 @@
 
 enum {
 	EXIT_FAILED = 1,
+	DRAIN_MAX_S = 5,      /* what is under way may take so long when imd is to end */
 	PRIORITY_SIGNALS = 0, /* before all else that a pass has to do, */
 	PRIORITY_COUNT = 2,   /* which has the other one */
 };
@@ -197,13 +198,27 @@ static void host_storage(void *arg, const struct error *error)
 
 /* ---- signals and the watchdog -------------------------------------------------------------- */
 
+static void on_drained(void *arg)
+{
+	struct imd *imd = arg;
+
+	event_base_loopbreak(imd->base);
+}
+
 static void on_end_signal(evutil_socket_t signal, short what, void *arg)
 {
 	struct imd *imd = arg;
 
 	(void)what;
+	if (imd->end_signal != 0) {
+		event_base_loopbreak(imd->base); /* whoever asks twice does not want to wait */
+		return;
+	}
 	imd->end_signal = (int)signal;
-	event_base_loopbreak(imd->base);
+	log_event(LEVEL_INFO, "stopping", LOG_STR("signal", sigabbrev_np(imd->end_signal)));
+	notify_stopping();
+	event_base_loopexit(imd->base, &(struct timeval){DRAIN_MAX_S, 0});
+	server_drain(imd->server, on_drained, imd);
 }
 
 static void on_hangup(evutil_socket_t signal, short what, void *arg)
@@ -427,10 +442,7 @@ static int imd_run(struct imd *imd, const struct config *config)
 	status_start(&imd->status, imd->engine);
 	int ret = event_base_dispatch(imd->base);
 
-	notify_stopping();
-	if (imd->end_signal != 0)
-		log_event(LEVEL_INFO, "stopping", LOG_STR("signal", sigabbrev_np(imd->end_signal)));
-	else
+	if (imd->end_signal == 0)
 		log_event(LEVEL_ERR, "loop-ended", LOG_STR("error", strerror(errno)));
 	server_stop(imd->server);
 	return ret < 0 || imd->end_signal == 0 ? EXIT_FAILED : EXIT_SUCCESS;

@@ -35,6 +35,8 @@ struct server {
 	struct event *reaper;      /* frees them */
 	struct event *hangups;     /* looks for clients that are gone, among those that only listen */
 	uint32_t clients;
+	void (*drained)(void *arg); /* NULL: it does not end */
+	void *drained_arg;
 	struct users users;        /* whose they are */
 	uint64_t preview_tasks;
 	struct ring ring;

@@ -325,16 +325,24 @@ void listener_start(struct listener *listener)
 	event_add(listener->event, NULL);
 }
 
-void listener_fini(struct listener *listener)
+void listener_close(struct listener *listener)
 {
 	if (listener->event != NULL)
 		event_free(listener->event);
 	if (listener->again != NULL)
 		event_free(listener->again);
+	listener->event = listener->again = NULL;
+	if (listener->fd < 0)
+		return;
 	if (listener->path != NULL && lock_held(listener))
 		unlink(listener->path);
-	if (listener->fd >= 0)
-		close(listener->fd);
+	close(listener->fd);
+	listener->fd = -1;
+}
+
+void listener_fini(struct listener *listener)
+{
+	listener_close(listener);
 	if (listener->reserve_fd >= 0)
 		close(listener->reserve_fd);
 	if (listener->path != NULL)

@@ -28,7 +28,10 @@ int listener_init(struct listener *listener, const char *path, unsigned mode, in
 int listener_set_up(struct listener *listener, struct event_base *base,
 	void (*accepted)(void *arg, int fd), void *arg);
 void listener_start(struct listener *listener);
-/* Ends accepting, and removes the socket file if it is the listener's own. */
+/* Ends accepting, and removes the socket file if it is the listener's own; the lock on its path stays. Who
+ * waits to be accepted on a socket that was handed in goes on waiting. */
+void listener_close(struct listener *listener);
+/* The same, and releases everything. */
 void listener_fini(struct listener *listener);
 
 #endif

@@ -65,9 +65,13 @@ static void server_reap(struct server *server)
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
 {
+	struct server *server = arg;
+
 	(void)fd;
 	(void)what;
-	server_reap(arg);
+	server_reap(server);
+	if (server->drained != NULL && link_empty(&server->sessions))
+		server->drained(server->drained_arg);
 }
 
 /* A client that has shut its sending side and only watches is waited for by nothing: its socket
@@ -164,11 +168,24 @@ void server_configure(struct server *server, const struct server_rules *rules)
 	server->spec_line.text.len = 0; /* that of a group without a spec shows the policy to come */
 }
 
+void server_drain(struct server *server, void (*drained)(void *arg), void *arg)
+{
+	struct link *link, *next;
+
+	server->drained = drained;
+	server->drained_arg = arg;
+	listener_close(&server->listener);
+	for (link = server->sessions.next; link != &server->sessions; link = next) {
+		next = link->next;
+		session_go(LINK_OWNER(link, struct session, link));
+	}
+	event_active(server->reaper, EV_TIMEOUT, 0);
+}
+
 void server_stop(struct server *server)
 {
 	while (!link_empty(&server->sessions))
-		session_shut_down(LINK_OWNER(server->sessions.next, struct session, link),
-			"\nERR shutting-down the daemon ends\n");
+		session_stop(LINK_OWNER(server->sessions.next, struct session, link));
 	server_reap(server);
 	listener_fini(&server->listener);
 	server->engine = NULL;

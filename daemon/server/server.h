@@ -36,8 +36,11 @@ void server_start(struct server *server, struct engine *engine, uint64_t event_s
 /* Goes by other rules from here on. Clients that are there stay, but for those that watch and may not any
  * more; events that are not to be kept any more go with the next commit. */
 void server_configure(struct server *server, const struct server_rules *rules);
-/* Tells every client ERR shutting-down, closes them all, and removes the socket file if it is its
- * own. */
+/* Accepts no more, and begins nothing new: whoever waits for nothing is told ERR shutting-down and closed at
+ * once, the others when they have been answered. `drained` is called once nobody is left, never from within. */
+void server_drain(struct server *server, void (*drained)(void *arg), void *arg);
+/* The same for everybody at once; but whose change is under way, so that nobody knows yet whether it will be
+ * carried out, is not told anything. Removes the socket file if it is its own. */
 void server_stop(struct server *server);
 void server_free(struct server *server);
 

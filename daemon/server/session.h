@@ -73,6 +73,8 @@ void session_go(struct session *session);
 /* Tells a client why it is closed, as far as its socket takes it, and closes. The text is a line ERR,
  * with an LF before it. */
 void session_shut_down(struct session *session, const char *text);
+/* The daemon ends: closes it, and tells the client where that nothing was begun is known. */
+void session_stop(struct session *session);
 /* Finds out what the client may by the rules as they are now. A watch that it may have no more ends with
  * its connection. */
 void session_renew_rights(struct session *session);
@@ -85,6 +87,8 @@ bool session_hung_up(const struct session *session);
 
 /* For requests. A reply is appended to server->out, which is written when the pass is over. */
 void session_error(struct session *session, const struct error *error);
+/* Writes it before that, as far as it may be written by now. */
+void session_flush(struct session *session);
 /* Has the change in session->request carried out; its reply is made when it is. */
 void session_submit(struct session *session);
 /* Has the state copied; the reply is made when that is done. */

@@ -282,6 +282,37 @@ def a_socket_is_handed_over():
 
 
 @case
+def what_is_begun_is_answered_before_the_end():
+    """Told to end under load it tells every client how far it has got, and that is what is stored."""
+    state, answered = new_path("state"), {}
+    for life, number in enumerate([signal.SIGTERM, signal.SIGINT] * 6):
+        with Daemon("--mock-delay=0", f"--state={state}") as imd:
+            clients = {f"life-{life}-{index}": imd.client() for index in range(20)}
+            for group, client in clients.items():
+                client.ok(f"UPDATE 1 1 quiet=yes group={group}")
+                client.send("".join(f"UPDATE 1 {version} quiet=yes group={group}\n" for version in range(2, 50)))
+            next(iter(clients.values())).reply()
+            imd.process.send_signal(number)
+            for group, client in clients.items():
+                told = 1 + (group == next(iter(clients)))
+                while True:
+                    line = client.line()
+                    expect(line is not None, f"{group} was not told that it ends, behind {told} answers")
+                    if line.kind == "ERR":
+                        break
+                    told += line.kind == "OK"
+                equal(line.code, "shutting-down", f"what {group} is told")
+                client.expect_closed()
+                answered[group] = told
+            equal(imd.process.wait(TIMEOUT_S), 0, f"exit status after {number.name}")
+    expect(min(answered.values()) < 49, "all was done before it was to end")
+    with Daemon("--mock-delay=0", f"--state={state}") as imd:
+        client = imd.client()
+        equal({group: int(client.ok(f"SPEC group={group}").one("SPEC")["revision"]) for group in answered}, answered,
+              "revisions that are stored, and that were answered")
+
+
+@case
 def systemd_socket_activate_starts_it():
     if not shutil.which("systemd-socket-activate"):
         raise Skip("systemd-socket-activate is not installed")

@@ -70,8 +70,6 @@ def stage_install(stage):
         place = PLACES.get(os.path.basename(directory))
         if place and names and os.path.relpath(directory, stage) != place:
             shutil.copytree(directory, os.path.join(stage, place), dirs_exist_ok=True)
-    # In the system this is a link, over which no directory can be laid.
-    shutil.rmtree(stage + "/lib", ignore_errors=True)
 
 
 class Machine:

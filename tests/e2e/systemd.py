@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 
 from imdtest import SOURCE, Skip, await_that, case, environment, equal, expect, main, matches, sanitized, spawn
 from machine import Knocking, machine
@@ -448,6 +449,57 @@ def a_restart_in_a_rollout():
 def a_kill_in_a_rollout():
     box = across(lambda box: kill_main(box, signal.SIGKILL))
     equal(shown(box, "NRestarts"), "1", "restarts")
+
+
+class Asking:
+    """Runs imctl again and again, and keeps what it says when it does not go well."""
+
+    def __init__(self, box, *arguments):
+        self.box, self.arguments = box, arguments
+        self.failures, self.count = [], 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.ask)
+
+    def ask(self):
+        while not self.over.is_set():
+            status, out, err = self.box.run(self.box.imctl, *self.arguments)
+            self.count += 1
+            if status != 0:
+                self.failures.append((status, out, err))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+@case
+def restarts_fail_nobody():
+    """More of them than systemd has patience for by default, and with users who notice nothing."""
+    box = fresh("--mock-delay=0")
+    box.good(box.imctl, "ping")
+    with Asking(box, "ping") as pings, Asking(box, "nodes", "ls") as lists, \
+            Asking(box, "update", "1", "1", "--detach", "-q", "--group=a") as updates, \
+            Asking(box, "update", "1", "1", "-q", "--group=b") as rollouts:
+        for _ in range(12):
+            before = main_pid(box)
+            box.good("systemctl", "restart", UNIT)
+            expect(main_pid(box) != before, "it was not restarted")
+        equal([asking.failures for asking in (updates, rollouts)], [[], []], "updates that failed")
+        updates.stop()
+        rollouts.stop()
+        for _ in range(8):
+            before = main_pid(box)
+            kill_main(box, signal.SIGKILL)
+            await_that(lambda: main_pid(box) not in (0, before), "it is started again")
+    equal([asking.failures for asking in (pings, lists, updates, rollouts)], [[]] * 4, "what failed")
+    print("#", *(f"{asking.count} times {asking.arguments[0]}" for asking in (pings, lists, updates, rollouts)))
 
 
 @case
