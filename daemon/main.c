@@ -44,6 +44,7 @@ struct imd {
 	struct event *turn;            /* once more, at the end of this pass or in the next */
 	struct event *deadline;        /* the engine's one timer */
 	struct event *watchdog;        /* NULL: nobody wants to hear */
+	struct event *retell;          /* when the service manager is told again what it did not take */
 	struct event *ends[END_SIGNAL_COUNT];
 	struct event *hangup;          /* the signal that means: read the settings again */
 	struct reload reload;
@@ -196,7 +197,7 @@ static void host_storage(void *arg, const struct error *error)
 	imd->status.storage_failed = error != NULL;
 }
 
-/* ---- signals and the watchdog -------------------------------------------------------------- */
+/* ---- signals and the service manager ------------------------------------------------------- */
 
 static void on_drained(void *arg)
 {
@@ -247,6 +248,21 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 	notify_watchdog();
 }
 
+static void on_retell(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	notify_flush();
+}
+
+static void retell_later(void *arg, int delay_ms)
+{
+	struct imd *imd = arg;
+
+	event_add(imd->retell, &(struct timeval){delay_ms / 1000, delay_ms % 1000 * 1000});
+}
+
 /* ---- setting up and taking down ------------------------------------------------------------ */
 
 /* A descriptor 0, 1 or 2 that is not open would become a client's, or the log's. */
@@ -289,7 +305,9 @@ static int events_new(struct imd *imd)
 
 	imd->turn = evtimer_new(imd->base, on_turn, imd);
 	imd->deadline = evtimer_new(imd->base, on_deadline, imd);
-	if (imd->turn == NULL || imd->deadline == NULL || status_init(&imd->status, imd->base) < 0)
+	imd->retell = evtimer_new(imd->base, on_retell, imd);
+	if (imd->turn == NULL || imd->deadline == NULL || imd->retell == NULL ||
+		status_init(&imd->status, imd->base) < 0)
 		return -1;
 	for (int i = 0; i < END_SIGNAL_COUNT; i++) {
 		imd->ends[i] = evsignal_new(imd->base, end_signals[i], on_end_signal, imd);
@@ -332,6 +350,7 @@ static void imd_fini(struct imd *imd)
 	event_free_if(imd->hangup);
 	event_free_if(imd->asked);
 	event_free_if(imd->watchdog);
+	event_free_if(imd->retell);
 	status_fini(&imd->status);
 	event_free_if(imd->deadline);
 	event_free_if(imd->turn);
@@ -466,6 +485,7 @@ static int serve(struct config *config, int argc, char **argv)
 
 	log_open();
 	log_set_level(config->log_level);
+	notify_open(retell_later, &imd);
 	if (imd_set_up(&imd, config, &error) < 0)
 		log_event(LEVEL_ERR, "cannot-start", LOG_STR("error", error.text));
 	else

@@ -1,5 +1,9 @@
 /* The service manager: the socket that it hands over, and what it wants to hear. Everything here does
- * nothing where imd was not started by one. */
+ * nothing where imd was not started by one.
+ *
+ * Nothing here ever waits for the manager. What it does not take at once is kept and told later, in this
+ * order: the watchdog, the last reload, ready, the last status, stopping. Of each there is one at most; what
+ * is newer takes its place. */
 #ifndef IMD_NOTIFY_H
 #define IMD_NOTIFY_H
 
@@ -12,13 +16,24 @@
  * it is not a Unix stream socket that listens. */
 int notify_listen_fd(int *ret_fd, struct error *error);
 
+enum { NOTIFY_STATUS_SIZE = 256 }; /* bytes of a status, its NUL counted; what is longer is cut */
+
+/* Called where something is left to tell: notify_flush is to be called after so long. */
+typedef void notify_later_fn(void *arg, int delay_ms);
+
+/* Looks for the manager, and takes its name out of the environment: it is not meant for children. There is no
+ * manager before. */
+void notify_open(notify_later_fn *later, void *arg);
+/* Tries once more to tell what is left. */
+void notify_flush(void);
+
 /* Whether somebody reads the status, so that it is worth putting together. */
 bool notify_wanted(void);
 /* The state is loaded and the socket listens. */
 void notify_ready(void);
 /* The settings are read again; notify_ready when that is done. */
 void notify_reloading(void);
-/* imd is about to end. */
+/* imd is about to end. If this is not taken at once, it is never told. */
 void notify_stopping(void);
 /* A line that says how things are. */
 void notify_status(const char *text);

@@ -8,10 +8,7 @@
 
 #include "notify.h"
 
-enum {
-	STATUS_EVERY_S = 1,
-	STATUS_SIZE = 256,
-};
+enum { STATUS_EVERY_S = 1 };
 
 struct totals {
 	uint64_t live, available;
@@ -40,7 +37,7 @@ static void status_tell(const struct status *status)
 {
 	const struct core *core = engine_core(status->engine);
 	struct totals totals = core_totals(core);
-	char text[STATUS_SIZE], rollout[STATUS_SIZE / 2] = "";
+	char text[NOTIFY_STATUS_SIZE], rollout[NOTIFY_STATUS_SIZE / 2] = "";
 
 	if (totals.rollouts == 1) {
 		const struct graph *graph = totals.rolling->active;

@@ -396,11 +396,20 @@ class Manager:
 
     def __init__(self):
         self.path = new_path("notify")
+        self.bind()
+        self.seen = []
+        self.rest = []  # lines of the last message that nobody has awaited yet
+
+    def bind(self):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.socket.settimeout(1)
-        self.seen = []
-        self.rest = []  # lines of the last message that nobody has awaited yet
+
+    def rebind(self):
+        """Another socket of the same name; what was not read from the old one is lost."""
+        os.unlink(self.path)
+        self.close()
+        self.bind()
 
     def await_line(self, pattern, process=None):
         """Until a line matches. While nothing comes, looks whether the process still lives."""

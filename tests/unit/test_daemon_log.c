@@ -1,17 +1,12 @@
-/* The log, and what the service manager hands over: one line each, whatever is in it. */
+/* The log: one line for each event, whatever is in it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/notify.h"
 #include "unit.h"
-
-enum { HANDED_FD = 3 };
 
 static char text[1024];
 
@@ -105,100 +100,10 @@ START_TEST(the_journal_is_recognized)
 }
 END_TEST
 
-/* As systemd does it: descriptors from 3 on, and two variables. */
-static void hand_over(int fd, const char *count)
-{
-	char pid[24];
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(dup2(fd, HANDED_FD), HANDED_FD);
-	ck_assert_int_eq(dup2(fd, HANDED_FD + 1), HANDED_FD + 1);
-	snprintf(pid, sizeof pid, "%d", (int)getpid());
-	setenv("LISTEN_PID", pid, 1);
-	setenv("LISTEN_FDS", count, 1);
-}
-
-static int socket_listening(void)
-{
-	const struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	/* An address of no name at all has the kernel choose an abstract one. */
-	ck_assert_int_eq(bind(fd, (const struct sockaddr *)&address, sizeof(sa_family_t)), 0);
-	ck_assert_int_eq(listen(fd, 1), 0);
-	return fd;
-}
-
-START_TEST(nothing_handed_over)
-{
-	int fd = 0;
-	struct error error;
-
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_PID");
-	ck_assert_int_eq(notify_listen_fd(&fd, &error), 0);
-	ck_assert_int_eq(fd, -1);
-}
-END_TEST
-
-START_TEST(a_socket_handed_over)
-{
-	int fd = -1;
-	struct error error;
-
-	hand_over(socket_listening(), "1");
-	ck_assert_int_eq(notify_listen_fd(&fd, &error), 0);
-	ck_assert_int_eq(fd, HANDED_FD);
-	ck_assert_ptr_null(getenv("LISTEN_FDS"));
-}
-END_TEST
-
-START_TEST(too_much_handed_over)
-{
-	int fd = 0;
-	struct error error;
-
-	hand_over(socket_listening(), "2");
-	ck_assert_int_eq(notify_listen_fd(&fd, &error), -1);
-	ck_assert_ptr_nonnull(strstr(error.text, "2 sockets were handed over"));
-	ck_assert_int_eq(fd, -1);
-}
-END_TEST
-
-START_TEST(something_else_handed_over)
-{
-	int fd = 0;
-	int ends[2];
-	struct error error;
-
-	ck_assert_int_eq(pipe(ends), 0);
-	hand_over(ends[0], "1");
-	ck_assert_int_eq(notify_listen_fd(&fd, &error), -1);
-	ck_assert_ptr_nonnull(strstr(error.text, "is not a Unix stream socket that listens"));
-	/* A datagram socket is not one either. */
-	hand_over(socket(AF_UNIX, SOCK_DGRAM, 0), "1");
-	ck_assert_int_eq(notify_listen_fd(&fd, &error), -1);
-}
-END_TEST
-
-START_TEST(watchdog_is_asked_for_by_the_environment)
-{
-	char pid[24];
-
-	unsetenv("WATCHDOG_USEC");
-	ck_assert_uint_eq(notify_watchdog_us(), 0);
-	snprintf(pid, sizeof pid, "%d", (int)getpid());
-	setenv("WATCHDOG_PID", pid, 1);
-	setenv("WATCHDOG_USEC", "30000000", 1);
-	ck_assert_uint_eq(notify_watchdog_us(), 30000000);
-}
-END_TEST
-
 static Suite *log_suite(void)
 {
 	Suite *suite = suite_create("log");
 	TCase *tests = tcase_create("log");
-	TCase *handed = tcase_create("notify");
 
 	tcase_add_test(tests, a_line_has_priority_event_and_fields);
 	tcase_add_test(tests, a_line_stays_a_line);
@@ -206,12 +111,6 @@ static Suite *log_suite(void)
 	tcase_add_test(tests, levels_have_names);
 	tcase_add_test(tests, the_journal_is_recognized);
 	suite_add_tcase(suite, tests);
-	tcase_add_test(handed, nothing_handed_over);
-	tcase_add_test(handed, a_socket_handed_over);
-	tcase_add_test(handed, too_much_handed_over);
-	tcase_add_test(handed, something_else_handed_over);
-	tcase_add_test(handed, watchdog_is_asked_for_by_the_environment);
-	suite_add_tcase(suite, handed);
 	return suite;
 }
 
