@@ -2,29 +2,28 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-/* It is not known here where in the sources an event comes from. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-
+#include "journal.h"
 #include "proto/buf.h"
 #include "proto/words.h"
 
-enum {
-	FIELDS_MAX = 24, /* of an event */
-	OWN_FIELDS = 4,  /* of an entry in the journal, besides */
-};
-
 static enum log_level log_level = LEVEL_INFO;
 static bool log_to_journal;
+static int line_fd = STDERR_FILENO; /* where lines go */
+static struct buf line_rest;        /* of a line that was taken in part */
+static uint64_t lost;               /* events that nobody has taken, and that it was not told of */
 
 static const char *const level_names[] = {
 	[LEVEL_ERR] = "err",
@@ -41,6 +40,7 @@ static const struct {
 } message_ids[] = {
 	{"ready", "4ed3c9087ee349848809e2465c4abf4d"},
 	{"stopping", "3da93d1a418b40238a2c7faec951620f"},
+	{"log-lost", "77453850f32d4bfaa5515ffff5ae2335"},
 	{"storage-failed", "29dba85e185f4e3b967a0a527f2b83f3"},
 	{"storage-works", "a24ebc7af0124815ad4e1f83cfde195b"},
 	{"graph-started", "61d2a2dfc9334e068583bb7c35bb2a38"},
@@ -54,15 +54,35 @@ static const struct {
 
 /* Whoever connects stderr to the journal tells the device and the number of that connection, so that the
  * variable means nothing to one whose stderr goes elsewhere. */
-void log_open(void)
+static bool is_journal(const struct stat *found)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	uintmax_t device, inode;
-	struct stat found;
 
-	log_to_journal = stream != NULL && fstat(STDERR_FILENO, &found) == 0 &&
-		sscanf(stream, "%ju:%ju", &device, &inode) == 2 && device == found.st_dev &&
-		inode == found.st_ino;
+	return stream != NULL && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
+		device == found->st_dev && inode == found->st_ino;
+}
+
+/* A pipe or a terminal may be shared with others, who must not find it non-blocking all at once. So it is opened
+ * once more, where that is allowed. */
+static int open_stderr(const struct stat *found)
+{
+	int fd = -1;
+
+	if (S_ISFIFO(found->st_mode) || S_ISCHR(found->st_mode))
+		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd >= 0 ? fd : STDERR_FILENO;
+}
+
+void log_open(void)
+{
+	struct stat found = {0};
+
+	if (line_fd != STDERR_FILENO)
+		close(line_fd);
+	fstat(STDERR_FILENO, &found);
+	line_fd = open_stderr(&found);
+	log_to_journal = is_journal(&found) && journal_open(JOURNAL_SOCKET) == 0;
 }
 
 void log_set_level(enum log_level level)
@@ -110,86 +130,139 @@ static const char *message_id(const char *event)
 	return NULL;
 }
 
-/* IMD_KEY=value, for the journal as it is. */
-static void journal_field_write(struct buf *entry, const struct log_field *field)
+/* A field of an event is IMD_KEY. */
+static void journal_event_field(struct buf *entry, const struct log_field *field)
 {
-	buf_add_str(entry, "IMD_");
+	char key[64] = "IMD_", digits[24];
+	size_t len = strlen(key);
+	const char *value = field->text;
+
+	assert(len + strlen(field->key) < sizeof key);
 	for (const char *c = field->key; *c != '\0'; c++)
-		buf_add_char(entry, *c == '-' ? '_' : (char)toupper((unsigned char)*c));
-	buf_add_char(entry, '=');
-	if (field->type == LOG_TEXT)
-		buf_add_str(entry, field->text);
-	else
-		buf_add_u64(entry, field->number);
+		key[len++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+	if (field->type == LOG_NUMBER) {
+		snprintf(digits, sizeof digits, "%" PRIu64, field->number);
+		value = digits;
+	}
+	if (value != NULL)
+		journal_field(entry, key, value, strlen(value));
 }
 
-/* An entry that fills: its fields, one behind the other, and where each of them ends. */
-struct entry {
-	struct buf text;
-	size_t ends[FIELDS_MAX + OWN_FIELDS];
-	int count;
-};
-
-static void entry_end_field(struct entry *entry)
+static int entry_send(enum log_level level, const char *event, const struct log_field *fields)
 {
-	entry->ends[entry->count++] = entry->text.len;
-}
-
-static void entry_write(struct entry *entry, enum log_level level, const char *event,
-	const struct log_field *fields)
-{
+	struct buf entry = BUF_INIT, line = BUF_INIT;
 	const char *id = message_id(event);
-
-	buf_add_str(&entry->text, "MESSAGE=");
-	line_write(&entry->text, event, fields);
-	entry_end_field(entry);
-	buf_addf(&entry->text, "PRIORITY=%d", (int)level);
-	entry_end_field(entry);
-	buf_add_str(&entry->text, "SYSLOG_IDENTIFIER=imd");
-	entry_end_field(entry);
-	if (id != NULL) {
-		buf_addf(&entry->text, "MESSAGE_ID=%s", id);
-		entry_end_field(entry);
-	}
-	for (const struct log_field *field = fields; field->type != LOG_END; field++) {
-		if (field->type == LOG_TEXT && field->text == NULL)
-			continue;
-		assert(field - fields < FIELDS_MAX);
-		journal_field_write(&entry->text, field);
-		entry_end_field(entry);
-	}
-}
-
-static int journal_write(enum log_level level, const char *event, const struct log_field *fields)
-{
-	struct entry entry = {.text = BUF_INIT};
-	struct iovec parts[FIELDS_MAX + OWN_FIELDS];
-	size_t begin = 0;
+	const char priority = (char)('0' + level);
 	int sent;
 
-	entry_write(&entry, level, event, fields);
-	for (int i = 0; i < entry.count; i++) {
-		parts[i] = (struct iovec){entry.text.data + begin, entry.ends[i] - begin};
-		begin = entry.ends[i];
+	line_write(&line, event, fields);
+	journal_field(&entry, "MESSAGE", line.data, line.len);
+	journal_field(&entry, "PRIORITY", &priority, 1);
+	journal_field(&entry, "SYSLOG_IDENTIFIER", "imd", strlen("imd"));
+	if (id != NULL)
+		journal_field(&entry, "MESSAGE_ID", id, strlen(id));
+	for (const struct log_field *field = fields; field->type != LOG_END; field++)
+		journal_event_field(&entry, field);
+	sent = journal_send(&entry);
+	buf_fini(&line);
+	buf_fini(&entry);
+	return sent;
+}
+
+/* ---- lines --------------------------------------------------------------------------------- */
+
+/* What stderr takes of a text without a wait, -1 for nothing. Where it could not be opened once more, poll
+ * says that a pipe has room for PIPE_BUF bytes, which only another writer could take away in between; a
+ * terminal may have less. */
+static ssize_t stderr_write(const char *text, size_t len)
+{
+	struct pollfd room = {.fd = line_fd, .events = POLLOUT};
+	ssize_t written = send(line_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (written >= 0 || errno != ENOTSOCK)
+		return written;
+	if (line_fd == STDERR_FILENO) {
+		if (poll(&room, 1, 0) <= 0 || (room.revents & POLLOUT) == 0)
+			return -1;
+		if (len > PIPE_BUF)
+			len = PIPE_BUF;
 	}
-	sent = sd_journal_sendv(parts, entry.count);
-	buf_fini(&entry.text);
+	return write(line_fd, text, len);
+}
+
+/* How much of a text stderr takes now. A signal may come in between. */
+static size_t stderr_take(const char *text, size_t len)
+{
+	size_t taken = 0;
+
+	while (taken < len) {
+		ssize_t written = stderr_write(text + taken, len - taken);
+
+		if (written > 0)
+			taken += (size_t)written;
+		else if (written == 0 || errno != EINTR)
+			break;
+	}
+	return taken;
+}
+
+/* A line that was begun is ended before the next one, so that a line is there whole or not at all. */
+static int stderr_line(const struct buf *line)
+{
+	size_t taken = stderr_take(line_rest.data, line_rest.len);
+
+	if (taken < line_rest.len) {
+		memmove(line_rest.data, line_rest.data + taken, line_rest.len - taken);
+		line_rest.len -= taken;
+		return -1;
+	}
+	buf_fini(&line_rest);
+	taken = stderr_take(line->data, line->len);
+	if (taken == 0)
+		return -1;
+	buf_add(&line_rest, line->data + taken, line->len - taken);
+	return 0;
+}
+
+static int line_send(enum log_level level, const char *event, const struct log_field *fields)
+{
+	struct buf line = BUF_INIT;
+	int sent;
+
+	buf_addf(&line, "<%d>", (int)level);
+	line_write(&line, event, fields);
+	buf_add_char(&line, '\n');
+	sent = stderr_line(&line);
+	buf_fini(&line);
 	return sent;
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
 
+/* A journal that is not there may still have stderr in its hands. One that is only behind has not lost what is
+ * in its queue, and a line on stderr would come before that. */
+static int event_send(enum log_level level, const char *event, const struct log_field *fields)
+{
+	int sent = log_to_journal ? entry_send(level, event, fields) : -ENOENT;
+
+	if (sent == 0 || sent == -EAGAIN)
+		return sent;
+	return line_send(level, event, fields);
+}
+
+/* Whatever the level: what is lost was within it. */
+static int tell_lost(void)
+{
+	const struct log_field fields[] = {LOG_U64("lines", lost), {0}};
+
+	if (lost > 0 && event_send(LEVEL_WARNING, "log-lost", fields) < 0)
+		return -1;
+	lost = 0;
+	return 0;
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
-	if (level > log_level || (log_to_journal && journal_write(level, event, fields) >= 0))
-		return;
-	struct buf line = BUF_INIT;
-	buf_addf(&line, "<%d>", (int)level);
-	line_write(&line, event, fields);
-	buf_add_char(&line, '\n');
-	/* One write a line, so that lines of several writers do not mix. Where stderr takes nothing
-	 * there is nobody to be told. */
-	ssize_t written = write(STDERR_FILENO, line.data, line.len);
-	(void)written;
-	buf_fini(&line);
+	if (level <= log_level && (tell_lost() < 0 || event_send(level, event, fields) < 0))
+		lost++;
 }

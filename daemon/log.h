@@ -1,6 +1,9 @@
 /* The log: one line for each event of note, as `<priority>event key=value…` on stderr. Where stderr is the
  * journal's, it gets an entry with a field IMD_KEY= for each of them, and the MESSAGE_ID= by which its
- * catalog explains the event. */
+ * catalog explains the event.
+ *
+ * Nothing here ever waits for who reads that. What is not taken at once is lost, and counted: the next event
+ * that is taken comes behind one that says how many were lost, log-lost. */
 #ifndef IMD_LOG_H
 #define IMD_LOG_H
 
@@ -25,7 +28,7 @@ struct log_field {
 #define LOG_STR(key_, text_) ((struct log_field){(key_), (text_), 0, LOG_TEXT})
 #define LOG_U64(key_, number_) ((struct log_field){(key_), NULL, (number_), LOG_NUMBER})
 
-/* Looks whether stderr is the journal's; it is not taken for that before. */
+/* Looks what stderr is; it is not taken for the journal's before. */
 void log_open(void);
 /* Lines above the level are left out; LEVEL_INFO before the first call. */
 void log_set_level(enum log_level level);

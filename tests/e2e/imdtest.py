@@ -434,8 +434,24 @@ class Manager:
         self.socket.close()
 
 
+def fill_queue(path):
+    """Fills the queue of a datagram socket up, until nobody can send to it any more."""
+    sent = True
+    while sent:  # one sender alone is also limited by its own buffer
+        sent = False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            try:
+                while True:
+                    sender.sendto(b"X_FILLER=1\n", path)
+                    sent = True
+            except BlockingIOError:
+                continue
+
+
 class Daemon:
-    """imd on a socket of its own. The `with` statement ends it, and looks how it went."""
+    """imd on a socket of its own. The `with` statement ends it, and looks how it went. Its log is read from a
+    file, or is what `stderr` is made of."""
 
     def __init__(self, *options, path=None, env=None, arguments=None, **popen):
         self.path = path or new_path("sock")
@@ -444,7 +460,8 @@ class Daemon:
         if arguments is None:
             arguments = [IMD, f"--socket={self.path}", *options]
         with open(self.log_path, "wb") as log:
-            self.process = spawn(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            popen.setdefault("stderr", log)
+            self.process = spawn(arguments, stdin=subprocess.DEVNULL, stdout=log,
                                  env=environment(NOTIFY_SOCKET=self.manager.path, **(env or {})),
                                  **popen)
         if self.manager.await_line("READY=1", self.process) is None:

@@ -11,7 +11,8 @@ import stat
 import subprocess
 import threading
 
-from imdtest import SOURCE, Skip, await_that, case, environment, equal, expect, main, matches, sanitized, spawn
+from imdtest import (SOURCE, Skip, await_that, case, environment, equal, expect, fill_queue, main, matches,
+                     sanitized, spawn)
 from machine import Knocking, machine
 
 UNIT = "imd.service"
@@ -263,6 +264,80 @@ def the_catalog_explains_the_journal():
     for entry in entries(box):
         expect("MESSAGE_ID" in entry, f"an event without a number: {entry['MESSAGE']}")
         matches(".", box.good("journalctl", "--list-catalog", entry["MESSAGE_ID"]), "its explanation")
+
+
+JOURNAL = "systemd-journald.service"
+
+
+def events(box):
+    return [entry["MESSAGE"].split()[0] for entry in entries(box)]
+
+
+def update(client, size):
+    client.await_end(client.ok(f"UPDATE {size} 1").end["graph"])
+
+
+class StoppedJournal:
+    """The journal reads nothing in between, and its queue is full."""
+
+    def __init__(self, box):
+        self.box = box
+
+    def kill(self, number):
+        self.box.good("systemctl", "kill", "--kill-who=main", f"--signal={number.name}", JOURNAL)
+
+    def state(self):
+        with open(self.box.path(f"/proc/{shown(self.box, 'MainPID', JOURNAL)}/stat"), encoding="ascii") as file:
+            return file.read().rpartition(") ")[2][0]
+
+    def __enter__(self):
+        self.kill(signal.SIGSTOP)
+        await_that(lambda: self.state() == "T", "the journal has stopped")
+        fill_queue(self.box.path("/run/systemd/journal/socket"))
+
+    def __exit__(self, *_):
+        self.kill(signal.SIGCONT)
+        self.box.good("journalctl", "--sync")
+
+
+@case
+def a_journal_that_hangs_holds_nothing_up():
+    box = fresh("--mock-delay=0")
+    with box.client() as client:
+        client.ok("WATCH GRAPHS initial=no")
+        update(client, 1)
+        with StoppedJournal(box):
+            for size in range(2, 7):
+                update(client, size)
+            client.ok("PING")
+        update(client, 7)
+    equal(events(box), ["ready", "graph-succeeded", "log-lost", "graph-succeeded"], "events")
+    lost = entries(box)[2]
+    equal([lost["IMD_LINES"], lost["PRIORITY"]], ["5", "4"], "what was lost")
+    box.good("journalctl", "--update-catalog")
+    matches("5 of its events", box.good("journalctl", "--quiet", "--catalog", f"--unit={UNIT}",
+                                        f"MESSAGE_ID={lost['MESSAGE_ID']}"), "its explanation")
+    with StoppedJournal(box):
+        box.good("systemctl", "stop", UNIT)
+    equal(shown(box, "Result"), "success", "how it ended")
+
+
+@case
+def a_journal_that_is_started_anew_is_found():
+    box = fresh("--mock-delay=0")
+    with box.client() as client:
+        client.ok("WATCH GRAPHS initial=no")
+        box.good("systemctl", "restart", JOURNAL)
+        update(client, 1)
+        equal(events(box), ["ready", "graph-succeeded"], "events")
+        # Without its sockets nobody has the entry, nor the line on standard error.
+        box.good("systemctl", "stop", JOURNAL, "systemd-journald.socket", "systemd-journald-dev-log.socket")
+        update(client, 2)
+        box.good("systemctl", "start", JOURNAL)
+        update(client, 3)
+    equal(events(box), ["ready", "graph-succeeded", "log-lost", "graph-succeeded"], "events")
+    equal([entry.get("IMD_REVISION", entry.get("IMD_LINES")) for entry in entries(box)[1:]], ["1", "1", "3"],
+          "revisions, and how many entries were lost")
 
 
 # ---- copies -------------------------------------------------------------------------------------------

@@ -1,31 +1,15 @@
 #!/usr/bin/env python3
 """Nobody who does not read what imd tells can hold it up: not a service manager, and not who has its log."""
 
-import errno
+import os
 import re
+import select
 import signal
 import socket
 import time
+import tty
 
-from imdtest import Daemon, TIMEOUT_S, await_that, case, equal, expect, main
-
-
-def filled(path):
-    """Fills the queue of a datagram socket up, until nobody can send to it: how many were sent."""
-    count, before = 0, -1
-    while count > before:  # one sender alone is also limited by its own buffer
-        before = count
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
-            try:
-                while True:
-                    sender.sendto(b"X_FILLER=1", path)
-                    count += 1
-            except BlockingIOError:
-                continue
-            except OSError as problem:  # the kernel has no memory for more
-                equal(problem.errno, errno.ENOBUFS, "sending")
-    return count
+from imdtest import Daemon, TIMEOUT_S, add_case, await_that, case, equal, expect, fill_queue, main
 
 
 def reloads(imd):
@@ -42,7 +26,7 @@ def ends(imd):
 def unread_manager(*options, **more):
     """A daemon whose manager has read READY=1 and nothing since, so that nothing more can be told."""
     imd = Daemon("--mock-delay=0", *options, **more)
-    filled(imd.manager.path)
+    fill_queue(imd.manager.path)
     return imd
 
 
@@ -86,6 +70,121 @@ def a_manager_that_begins_anew():
         imd.manager.rebind()
         imd.manager.await_line("RELOADING=1", imd.process)
         imd.manager.await_line("READY=1", imd.process)
+
+
+# ---- who has its log --------------------------------------------------------------------------------
+
+class Log:
+    """The two ends of what stderr is. It is read when a case wants it."""
+
+    def __init__(self, reader, writer):
+        self.reader = reader
+        self.writer = writer
+        self.unread = b""
+
+    def read(self):
+        ready, _, _ = select.select([self.reader], [], [], TIMEOUT_S)
+        expect(ready, f"nothing more came to be read than {self.unread[-200:]}")
+        self.unread += os.read(self.reader, 1 << 16)
+
+    def await_line(self, pattern):
+        """Reads up to a line that matches; nothing else may come before it."""
+        while b"\n" not in self.unread:
+            self.read()
+        line, self.unread = self.unread.split(b"\n", 1)
+        match = re.fullmatch(pattern, line.decode())
+        expect(match, f"wanted /{pattern}/, got {line}")
+        return match
+
+    def fill(self):
+        """Until it takes nothing more, by a description that does not wait: how many bytes that took."""
+        writer = os.open(f"/proc/self/fd/{self.writer}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        count = 0
+        try:
+            while os.write(writer, b"X"):
+                count += 1
+        except BlockingIOError:
+            return count
+        finally:
+            os.close(writer)
+
+    def drain(self, count):
+        while len(self.unread) < count:
+            self.read()
+        equal(self.unread[:count], b"X" * count, "what it was filled with")
+        self.unread = self.unread[count:]
+
+    def close(self):
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+class SocketLog(Log):
+    def fill(self):
+        count = 0
+        with socket.socket(fileno=os.dup(self.writer)) as sender:
+            try:
+                while sender.send(b"X", socket.MSG_DONTWAIT):
+                    count += 1
+            except BlockingIOError:
+                return count
+
+
+def pipe():
+    return Log(*os.pipe())
+
+
+def stream():
+    ends = socket.socketpair()
+    return SocketLog(*(end.detach() for end in ends))
+
+
+def terminal():
+    log = Log(*os.openpty())
+    tty.setraw(log.writer)
+    return log
+
+
+def update(client, size):
+    client.await_end(client.ok(f"UPDATE {size} 1").end["graph"])
+
+
+def unread_log(kind):
+    log = kind()
+    imd = Daemon("--mock-delay=0", "--log-level=debug", stderr=log.writer)
+    log.await_line("<6>ready .*")
+    client = imd.client()
+    client.ok("WATCH GRAPHS initial=no")
+    filled = log.fill()
+    for size in range(1, 11):
+        update(client, size)
+    client.ok("PING")
+    log.drain(filled)
+    update(client, 11)
+    equal(log.await_line("<4>log-lost lines=(.*)")[1], "20", "events that were lost, two of each update")
+    log.await_line("<7>graph-started .* revision=11 .*")
+    log.await_line("<6>graph-succeeded .* revision=11 .*")
+    log.fill()
+    update(client, 12)
+    client.ok("PING")
+    ends(imd)
+    log.close()
+
+
+for made in pipe, stream, terminal:
+    add_case(f"a-{made.__name__}-that-nobody-reads", lambda made=made: unread_log(made))
+
+
+@case
+def a_pipe_that_is_closed():
+    log = pipe()
+    imd = Daemon("--mock-delay=0", "--log-level=debug", stderr=log.writer)
+    log.close()
+    client = imd.client()
+    client.ok("WATCH GRAPHS initial=no")
+    update(client, 3)
+    client.ok("PING")
+    ends(imd)
 
 
 main()
