@@ -97,6 +97,9 @@ static int check_graph(const struct core *core, const struct group *group,
 	CHECK(core->graphs[graph->index] == graph && core_graph_find(core, &graph->id) == graph);
 	CHECK(runs == (group->active == graph));
 	CHECK(!runs || !graph_ended(graph));
+	CHECK(!origin_known(&graph->canceller) || graph->state == GRAPH_CANCELLED);
+	CHECK(!origin_known(&graph->origin) || graph->reason == REASON_UPDATE ||
+		graph->reason == REASON_KILL);
 	if (!graph_loaded(graph)) {
 		CHECK(graph_ended(graph));
 		return 0;

@@ -116,7 +116,7 @@ static void fire(struct core *core, const struct timer *timer)
 		group = core->groups[timer->a];
 		group->heal_timer = TIMER_NONE;
 		if (heal_needed(group))
-			group_replan_due(core, group, REASON_HEAL);
+			group_replan_due(core, group, REASON_HEAL, NULL);
 		break;
 	case TIMER_READY:
 		node_at(&core->nodes, timer->a)->ready_timer = TIMER_NONE;

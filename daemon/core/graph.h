@@ -19,6 +19,7 @@
 
 #include "proto/id.h"
 #include "proto/names.h"
+#include "spec.h"
 
 #define TASK_NONE UINT32_MAX
 #define GRAPH_NONE UINT32_MAX
@@ -72,6 +73,8 @@ struct graph {
 	uint64_t revision;     /* of the spec it works towards */
 	enum graph_state state;
 	enum reason reason;
+	struct origin origin;    /* who asked for it; nobody: imd planned it by itself */
+	struct origin canceller; /* who cancelled it; nobody: it was not, or an imd of old did not keep it */
 	uint32_t task_count;
 	uint32_t edge_count;
 	struct task *tasks;    /* task_count + 1: the last one only ends the edge lists. NULL: the graph

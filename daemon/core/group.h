@@ -55,6 +55,7 @@ struct group {
 	uint32_t heal_timer;   /* a handle, TIMER_NONE: none */
 	uint64_t heal_delay_ms; /* the delay after the next failed heal, 0: the first */
 	int replan;            /* enum reason of a plan that is due at the end of the step, -1: none */
+	struct origin replan_origin; /* who made it due, nobody: imd */
 	bool unplanned;        /* there was no memory for the last plan */
 	bool runnable;         /* is in core->runnable */
 	bool changed;

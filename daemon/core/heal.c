@@ -59,7 +59,7 @@ void heal_unhealthy(struct core *core, uint32_t ref)
 
 	count_loss(core, node);
 	if (slot->not_before_ms <= core->now.mono_ms)
-		group_replan_due(core, group, REASON_HEAL);
+		group_replan_due(core, group, REASON_HEAL, NULL);
 	else
 		heal_later(core, group, slot->not_before_ms);
 }

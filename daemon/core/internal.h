@@ -102,13 +102,16 @@ struct node_outcome {
 };
 void node_over(struct core *core, uint32_t node, const struct node_outcome *outcome);
 
-/* replan.c: plan from the live state. */
+/* replan.c: plan from the live state. A plan has one reason and one origin (NULL: nobody), however
+ * much has made it due: those of the first thing that a user asked for, and where nobody asked for
+ * anything, of the first thing that imd found. */
 int group_plan(struct core *core, const struct group *group, const struct spec *spec,
 	struct graph **ret_graph, struct plan_node **ret_nodes, size_t *ret_count,
 	struct error *error);
 void group_adopt(struct core *core, struct group *group, struct graph *graph,
 	const struct plan_node *nodes, size_t count, enum reason reason);
-void group_replan_due(struct core *core, struct group *group, enum reason reason);
+void group_replan_due(struct core *core, struct group *group, enum reason reason,
+	const struct origin *origin);
 void group_replan(struct core *core, struct group *group);
 
 /* heal.c: how soon. */

@@ -89,6 +89,11 @@ int core_load_graph(struct core *core, const char *name, struct graph *graph, st
 		return -1;
 	if (graph_loaded(graph) ? !graph_sound(graph) : !graph_over(graph))
 		return contradiction(error, "the edges of a graph are broken", name);
+	if (origin_known(&graph->canceller) && graph->state != GRAPH_CANCELLED)
+		return contradiction(error, "somebody cancelled a graph that is not cancelled", name);
+	if (origin_known(&graph->origin) && graph->reason != REASON_UPDATE &&
+		graph->reason != REASON_KILL)
+		return contradiction(error, "somebody asked for a graph that imd planned by itself", name);
 	if (core_graph_find(core, &graph->id))
 		return contradiction(error, "a graph is there twice", name);
 	graph->group = group->index;
@@ -368,7 +373,7 @@ static void load_heal(struct core *core, struct group *group)
 	bool proven = group->proven_revision == group->spec.revision;
 
 	if (group->active ? unhealthy : proven && (unhealthy || group->live != group->spec.size))
-		group_replan_due(core, group, REASON_HEAL);
+		group_replan_due(core, group, REASON_HEAL, NULL);
 }
 
 int core_load_end(struct core *core, const struct now *now, struct update *update,

@@ -38,7 +38,7 @@ void node_settled(struct core *core, uint32_t ref, enum settled settled, const c
 	if (settle == TASK_NONE)
 		return;
 	if (settled == SETTLED_OTHERWISE)
-		group_replan_due(core, group, REASON_SETTLE);
+		group_replan_due(core, group, REASON_SETTLE, NULL);
 	node->settle = TASK_NONE;
 	task_end(core, group->active, settle, states[settled],
 		settled == SETTLED_FAILED ? error : NULL);
@@ -245,7 +245,7 @@ int step_exited(struct core *core, struct core_event *event, struct error *error
 	core->counters.nodes_died++;
 	if (node->graph == GRAPH_NONE) {
 		heal_count_loss(core, ref);
-		group_replan_due(core, core->groups[node->group], REASON_HEAL);
+		group_replan_due(core, core->groups[node->group], REASON_HEAL, NULL);
 	}
 	node_close(core, ref, NODE_FAILED, text);
 	if (node->graph != GRAPH_NONE)

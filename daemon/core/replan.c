@@ -129,12 +129,18 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 	graph_start(core, graph);
 }
 
-void group_replan_due(struct core *core, struct group *group, enum reason reason)
+void group_replan_due(struct core *core, struct group *group, enum reason reason,
+	const struct origin *origin)
 {
 	if (group->spec.revision == 0)
 		return; /* nothing was ever declared */
 	if (group->replan < 0)
+		group->replan_origin = (struct origin){0};
+	if (group->replan < 0 || (origin && !origin_known(&group->replan_origin))) {
 		group->replan = (int)reason;
+		if (origin)
+			group->replan_origin = *origin;
+	}
 	core_group_runnable(core, group);
 }
 
@@ -151,6 +157,7 @@ void group_replan(struct core *core, struct group *group)
 		heal_later(core, group, core->now.mono_ms + (int64_t)core->config.heal_delay_ms);
 		return;
 	}
+	graph->origin = group->replan_origin;
 	group_adopt(core, group, graph, nodes, count, reason);
 	free(nodes);
 }

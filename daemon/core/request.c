@@ -69,6 +69,7 @@ int step_update(struct core *core, struct core_event *event, struct error *error
 		group = core_group_create(core, event->update.group);
 		graph->group = group->index;
 	}
+	graph->origin = event->origin;
 	keep_spec(core, group, &spec, event->update.note);
 	heal_forget(core, group);
 	group_adopt(core, group, graph, nodes, count, REASON_UPDATE);
@@ -95,6 +96,7 @@ int core_preview(struct core *core, const struct core_event *event, struct graph
 	if (group_plan(core, group, &spec, ret_graph, &nodes, &count, error) < 0)
 		return -1;
 	free(nodes);
+	(*ret_graph)->origin = event->origin;
 	for (uint32_t t = 0; t < (*ret_graph)->task_count; t++)
 		if ((*ret_graph)->tasks[t].description == DESCRIPTION_SETTLE)
 			(*ret_graph)->tasks[t].gate = GATE_SETTLE;
@@ -146,7 +148,7 @@ int step_kill(struct core *core, struct core_event *event, struct error *error)
 	snprintf(why, sizeof why, "killed by %s", event->origin.user);
 	between = node->state == NODE_STARTING && node->op == OP_NONE;
 	if (node->state != NODE_SHUTTING_DOWN && node->op != OP_CANCEL)
-		group_replan_due(core, core->groups[node->group], REASON_KILL);
+		group_replan_due(core, core->groups[node->group], REASON_KILL, &event->origin);
 	if (between) {
 		node_close(core, ref, NODE_FAILED, why);
 		kill_task(core, ref, why);
@@ -191,6 +193,7 @@ int step_cancel(struct core *core, struct core_event *event, struct error *error
 	if (graph_group(core, graph)->active != graph)
 		return error_set(error, ERR_CONFLICT, "graph %s is %s already", text,
 			graph_state_name(graph->state));
+	graph->canceller = event->origin;
 	graph_stop(core, graph, GRAPH_CANCELLED);
 	return 0;
 }

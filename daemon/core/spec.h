@@ -2,6 +2,7 @@
 #ifndef IMD_CORE_SPEC_H
 #define IMD_CORE_SPEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,8 +19,13 @@ struct policy {
 /* Who asked for a change. */
 struct origin {
 	uid_t uid;
-	char user[33]; /* the name of uid, or its number as text */
+	char user[33]; /* the name of uid, or its number as text; "": nobody did, and uid says nothing */
 };
+
+static inline bool origin_known(const struct origin *origin)
+{
+	return origin->user[0] != '\0';
+}
 
 struct spec {
 	uint64_t revision;  /* 1, 2, 3 … within the group; 0 before the first UPDATE */

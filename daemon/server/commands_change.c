@@ -38,6 +38,11 @@ static int note_check(const char *note, struct error *error)
 	return 0;
 }
 
+static struct origin session_origin(const struct session *session)
+{
+	return peers_origin(&session->server->peers, session->uid);
+}
+
 int request_update(const struct session *session, const struct request *request,
 	struct core_event *ret_event, struct error *error)
 {
@@ -60,13 +65,9 @@ int request_update(const struct session *session, const struct request *request,
 			    error) < 0)
 			return -1;
 	}
+	event.origin = session_origin(session);
 	*ret_event = event;
 	return 0;
-}
-
-static struct origin session_origin(struct session *session)
-{
-	return peers_origin(&session->server->peers, session->uid);
 }
 
 /* The line that a request came in is gone when the engine comes to it. */
@@ -91,7 +92,6 @@ int cmd_update(struct session *session, const struct request *request, struct er
 	if (request_bool(request, OPT_QUIET, false, &session->quiet, error) < 0 ||
 		request_update(session, request, &session->request.event, error) < 0)
 		return -1;
-	session->request.event.origin = session_origin(session);
 	session_keep_strings(session);
 	session_submit(session);
 	return 0;
@@ -146,7 +146,11 @@ int cmd_cancel(struct session *session, const struct request *request, struct er
 
 	if (request_graph(session, request, 0, &graph, error) < 0)
 		return -1;
-	session->request.event = (struct core_event){.kind = CORE_CANCEL, .id = graph->id};
+	session->request.event = (struct core_event){
+		.kind = CORE_CANCEL,
+		.id = graph->id,
+		.origin = session_origin(session),
+	};
 	session_submit(session);
 	return 0;
 }

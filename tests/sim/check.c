@@ -144,6 +144,7 @@ static void check_updated(struct sim *sim, const struct sim_request *request)
 {
 	const struct core_event *event = &request->request.event;
 	const struct model_graph *graph = model_graph(&sim->model, &event->ret_graph);
+	const struct graph_row *stored = rows_graph(&sim->storage.rows, &event->ret_graph);
 	const struct spec *spec = newest_spec(
 		rows_group(&sim->storage.rows, event->update.group));
 
@@ -151,6 +152,9 @@ static void check_updated(struct sim *sim, const struct sim_request *request)
 		sim_fail(sim, "%s is answered, but no event told of its graph", request->note);
 	if (!spec || spec->revision < graph->revision)
 		sim_fail(sim, "%s is answered, but its spec is not stored", request->note);
+	if (stored && !sim_same_origin(&stored->graph.origin, &event->origin))
+		sim_fail(sim, "%s is answered, but somebody else asked for its graph",
+			request->note);
 	if (spec->revision == graph->revision && (spec->size != event->update.size ||
 		spec->version != event->update.version || strcmp(spec->note, request->note) != 0))
 		sim_fail(sim, "%s is answered, but another spec is stored", request->note);
@@ -190,8 +194,9 @@ static void check_done(struct sim *sim, const struct sim_request *request)
 			sim_fail(sim, "%s is answered, but the mark is not stored", request->note);
 		break;
 	case CORE_CANCEL:
-		if (graph && graph->graph.state != GRAPH_CANCELLED)
-			sim_fail(sim, "%s is answered, but the graph is not cancelled",
+		if (graph && (graph->graph.state != GRAPH_CANCELLED ||
+			!sim_same_origin(&graph->graph.canceller, &event->origin)))
+			sim_fail(sim, "%s is answered, but the graph is not cancelled by its user",
 				request->note);
 		break;
 	default:

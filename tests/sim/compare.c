@@ -13,6 +13,11 @@ static bool text_same(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+bool sim_same_origin(const struct origin *a, const struct origin *b)
+{
+	return strcmp(a->user, b->user) == 0 && (!origin_known(a) || a->uid == b->uid);
+}
+
 static bool policy_same(const struct policy *a, const struct policy *b)
 {
 	return a->max_surge.value == b->max_surge.value &&
@@ -26,7 +31,7 @@ static bool spec_same(const struct spec *a, const struct spec *b)
 {
 	return a->revision == b->revision && a->size == b->size && a->version == b->version &&
 		policy_same(&a->policy, &b->policy) && a->created_us == b->created_us &&
-		a->origin.uid == b->origin.uid && strcmp(a->origin.user, b->origin.user) == 0 &&
+		sim_same_origin(&a->origin, &b->origin) &&
 		a->reason == b->reason && text_same(a->note, b->note);
 }
 
@@ -75,6 +80,13 @@ static void compare_graph(struct sim *sim, const struct core *core, const struct
 	SAME(graph->finished_us == 0 ||
 			memcmp(stored->counts, graph->counts, sizeof stored->counts) == 0,
 		"counts of graph %s", sim_id(&graph->id));
+	SAME(sim_same_origin(&stored->origin, &graph->origin) &&
+			sim_same_origin(&stored->canceller, &graph->canceller),
+		"who asked for graph %s, or cancelled it", sim_id(&graph->id));
+	SAME(origin_known(&graph->origin) ==
+				(graph->reason == REASON_UPDATE || graph->reason == REASON_KILL) &&
+			origin_known(&graph->canceller) == (graph->state == GRAPH_CANCELLED),
+		"whether somebody asked for graph %s, or cancelled it", sim_id(&graph->id));
 	SAME(id_equal(&stored->successor, &graph->successor), "successor of graph %s",
 		sim_id(&graph->id));
 	SAME(text_same(stored->error, graph->error), "error of graph %s", sim_id(&graph->id));

@@ -79,7 +79,6 @@ static void submit_about(struct sim *sim, enum core_event_kind kind, const struc
 	struct core_event *event = &request->request.event;
 
 	*event = (struct core_event){.kind = kind, .id = *id};
-	strcpy(event->origin.user, "sim");
 	if (kind == CORE_MARK)
 		event->mark = sim_chance(sim, 70);
 	request_submit(request);

@@ -69,6 +69,7 @@ void promise_give(struct sim *sim, const struct sim_request *request)
 	promise->given = true;
 	if (event->kind != CORE_UPDATE)
 		return;
+	promise->id = event->ret_graph;
 	strcpy(promise->group, event->update.group);
 	promise->revision = model_graph(&sim->model, &event->ret_graph)->revision;
 	promise->size = event->update.size;
@@ -94,12 +95,26 @@ static void check_spec(const struct sim *sim, const struct core *core,
 			promise->note, (unsigned long long)promise->revision, promise->group);
 }
 
+/* The user of a request has the name of the request. */
+static void check_origins(const struct sim *sim, const struct graph *graph,
+	const struct promise *promise)
+{
+	if (promise->kind == CORE_UPDATE && strcmp(graph->origin.user, promise->note) != 0)
+		sim_fail(sim, "%s was answered, but \"%s\" is said to have asked for its graph",
+			promise->note, graph->origin.user);
+	if (promise->kind == CORE_CANCEL && strcmp(graph->canceller.user, promise->note) != 0)
+		sim_fail(sim, "%s was answered, but \"%s\" is said to have cancelled the graph",
+			promise->note, graph->canceller.user);
+}
+
 static void check_promise(const struct sim *sim, const struct core *core,
 	const struct promise *promise)
 {
 	const struct node *node = core_node_find(core, &promise->id);
 	const struct graph *graph = core_graph_find(core, &promise->id);
 
+	if (graph)
+		check_origins(sim, graph, promise);
 	if (promise->kind == CORE_UPDATE)
 		check_spec(sim, core, promise);
 	else if (promise->kind == CORE_KILL && node && node_live(node) && node->op != OP_KILL)

@@ -62,8 +62,16 @@ struct core_event *request_update(struct sim_request *request, const char *group
 	event->update.version = version;
 	event->update.policy = request->sim->config.core.policy;
 	event->update.note = request->note;
-	strcpy(event->origin.user, "sim");
 	return event;
+}
+
+/* Every request is another user's, so that whatever is told of a user can be traced to what that asked. */
+static void request_sign(struct sim_request *request)
+{
+	struct origin *origin = &request->request.event.origin;
+
+	origin->uid = (uid_t)strtoul(request->note + 1, NULL, 10);
+	snprintf(origin->user, sizeof origin->user, "%s", request->note);
 }
 
 static void request_begin(struct sim_request *request)
@@ -80,6 +88,7 @@ void request_submit(struct sim_request *request)
 		event->kind, event->kind == CORE_UPDATE ? event->update.group : "",
 		sim_id(&event->id), event->kind == CORE_UPDATE ? event->update.size : 0,
 		event->kind == CORE_UPDATE ? (unsigned long long)event->update.version : 0);
+	request_sign(request);
 	request_begin(request);
 	promise_ask(request->sim, request);
 	engine_submit(request->sim->engine, &request->request);
@@ -121,7 +130,8 @@ static void compare_plans(struct sim *sim, const struct graph *told, const struc
 {
 	if (!id_equal(&told->id, &made->id) || told->revision != made->revision ||
 		told->task_count != made->task_count || told->edge_count != made->edge_count ||
-		told->min_available != made->min_available || told->max_live != made->max_live)
+		told->min_available != made->min_available || told->max_live != made->max_live ||
+		!sim_same_origin(&told->origin, &made->origin))
 		sim_fail(sim, "UPDATE made another graph than the preview told");
 	for (uint32_t t = 0; t < told->task_count; t++) {
 		const struct task *a = &told->tasks[t], *b = &made->tasks[t];
@@ -143,9 +153,11 @@ void request_update_previewed(struct sim_request *request)
 	const struct graph *made;
 	struct graph *told = NULL;
 	struct error error;
-	struct core_event event = request->request.event;
+	struct core_event event;
 	bool possible;
 
+	request_sign(request);
+	event = request->request.event;
 	event.now = (struct now){.mono_ms = sim->mono_ms, .wall_us = sim_wall_us(sim)};
 	possible = core_preview(core, &event, &told, &error) == 0;
 	request_submit(request);

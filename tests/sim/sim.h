@@ -302,6 +302,7 @@ int rows_load(struct sim *sim, struct core *core, struct error *error);
 void rows_fini(struct rows *rows);
 /* Whether what is stored is all that the core knows, and nothing besides. */
 void rows_compare(struct sim *sim, const struct core *core);
+bool sim_same_origin(const struct origin *a, const struct origin *b);
 
 /* model.c */
 void model_notice(struct sim *sim, const struct notice *notice);

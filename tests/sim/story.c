@@ -86,7 +86,6 @@ void ask(enum core_event_kind kind, struct id id)
 	struct sim_request *request = request_new(&sim);
 
 	request->request.event = (struct core_event){.kind = kind, .id = id};
-	strcpy(request->request.event.origin.user, "sim");
 	request_submit(request);
 }
 

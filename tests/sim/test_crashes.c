@@ -230,7 +230,6 @@ static void ask_of_live_node(enum core_event_kind kind)
 		request->request.event = (struct core_event){.kind = kind, .mark = true,
 			.id = node_at(&engine_core(sim.engine)->nodes,
 				group->slots[slot].node)->id};
-		strcpy(request->request.event.origin.user, "sim");
 		request_submit(request);
 		return;
 	}
