@@ -64,6 +64,24 @@ void cursor_id(struct cursor *cursor, int column, const char *name, bool needed,
 		cursor_wrong(cursor, name);
 }
 
+void cursor_origin(struct cursor *cursor, int column, const char *uid, const char *user,
+	struct origin *ret_origin)
+{
+	const char *name = db_column_text(cursor->statement, column + 1, NULL);
+	bool numbered = db_column_text(cursor->statement, column, NULL) != NULL;
+
+	*ret_origin = (struct origin){0};
+	if (!name && !numbered)
+		return;
+	ret_origin->uid = (uid_t)cursor_number(cursor, column, uid, UINT32_MAX);
+	if (!numbered)
+		cursor_wrong(cursor, uid);
+	else if (!name || strlen(name) >= sizeof ret_origin->user)
+		cursor_wrong(cursor, user);
+	else
+		strcpy(ret_origin->user, name);
+}
+
 int cursor_word(struct cursor *cursor, int column, const char *name,
 	int (*parse)(const char *word))
 {

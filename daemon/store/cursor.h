@@ -2,6 +2,7 @@
 #ifndef IMD_STORE_CURSOR_H
 #define IMD_STORE_CURSOR_H
 
+#include "core/spec.h"
 #include "proto/id.h"
 #include "sqlite.h"
 
@@ -28,6 +29,9 @@ int64_t cursor_time(struct cursor *cursor, int column, const char *name, bool ne
 /* All zero where there is none, if there need not be one. */
 void cursor_id(struct cursor *cursor, int column, const char *name, bool needed,
 	struct id *ret_id);
+/* A user: the number, and in the next column the name. Nobody where there is neither. */
+void cursor_origin(struct cursor *cursor, int column, const char *uid, const char *user,
+	struct origin *ret_origin);
 int cursor_word(struct cursor *cursor, int column, const char *name,
 	int (*parse)(const char *word));
 /* A copy that the caller owns, NULL where there is none. */

@@ -72,21 +72,15 @@ static void get_policy(struct cursor *cursor, struct policy *ret_policy)
 
 static void get_spec(struct cursor *cursor, struct spec *ret_spec)
 {
-	const char *user = cursor_peek(cursor, 10);
-
 	*ret_spec = (struct spec){
 		.revision = cursor_number(cursor, 1, "revision", SERIAL_MAX),
 		.size = (uint32_t)cursor_number(cursor, 2, "size", LIMIT_SIZE),
 		.version = cursor_number(cursor, 3, "version", INT64_MAX),
 		.created_us = cursor_time(cursor, 8, "created", true),
-		.origin.uid = (uid_t)cursor_number(cursor, 9, "uid", UINT32_MAX),
 		.reason = (enum reason)cursor_word(cursor, 11, "reason", reason_parse),
 	};
 	get_policy(cursor, &ret_spec->policy);
-	if (strlen(user) >= sizeof ret_spec->origin.user)
-		cursor_wrong(cursor, "user");
-	else
-		strcpy(ret_spec->origin.user, user);
+	cursor_origin(cursor, 9, "uid", "user", &ret_spec->origin);
 }
 
 static int load_specs(struct db *db, struct core *core, struct error *error)

@@ -11,8 +11,9 @@
 
 #define HEAD_COLUMNS                                                                           \
 	"serial, id, group_name, revision, state, reason, tasks, min_available, max_live, created," \
-	" started, dropped, finished, successor, failed_task, error, succeeded, failed, cancelled"
-enum { COLUMN_KEPT = 19 }; /* of those that are loaded: see load_graphs */
+	" started, dropped, finished, successor, failed_task, error, succeeded, failed, cancelled," \
+	" uid, user, cancelled_uid, cancelled_by"
+enum { COLUMN_KEPT = 23 }; /* of those that are loaded: see load_graphs */
 
 /* Statements for the heads, for the plan and for the tasks of one graph. */
 struct reader {
@@ -69,6 +70,8 @@ static void get_head(struct cursor *cursor, struct graph *graph)
 	graph->counts[TASK_SUCCEEDED] = cursor_u32(cursor, 16, "succeeded");
 	graph->counts[TASK_FAILED] = cursor_u32(cursor, 17, "failed");
 	graph->counts[TASK_CANCELLED] = cursor_u32(cursor, 18, "cancelled");
+	cursor_origin(cursor, 19, "uid", "user", &graph->origin);
+	cursor_origin(cursor, 21, "cancelled_uid", "cancelled_by", &graph->canceller);
 }
 
 /* What never began was cancelled with all that waited, or waits. */

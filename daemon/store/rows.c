@@ -82,6 +82,26 @@ const char *rows_text(const struct rows *rows, const struct row_text *text)
 	return text->len > 0 ? rows->texts.data + text->at - 1 : "";
 }
 
+/* 1 + where it begins; 0: nobody. */
+static size_t add_origin(struct rows *rows, const struct origin *origin)
+{
+	size_t at = rows->texts.len + 1;
+
+	if (!origin_known(origin))
+		return 0;
+	buf_add(&rows->texts, (const char *)origin, sizeof *origin);
+	return at;
+}
+
+struct origin rows_origin(const struct rows *rows, size_t at)
+{
+	struct origin origin = {0};
+
+	if (at > 0)
+		memcpy(&origin, rows->texts.data + at - 1, sizeof origin);
+	return origin;
+}
+
 /* ---- the numbers of nodes ------------------------------------------------------------------ */
 
 void node_serials_fini(struct node_serials *serials)
@@ -155,6 +175,8 @@ static void take_spec_gone(struct rows *rows, const struct group *group, uint64_
 static void take_graph(struct rows *rows, const struct core *core, const struct graph *graph)
 {
 	struct row_text error = add_text(rows, graph->error);
+	size_t origin = add_origin(rows, &graph->origin);
+	size_t canceller = add_origin(rows, &graph->canceller);
 
 	rows_add(rows, ROW_GRAPH)->graph = (struct row_graph){
 		.serial = graph->serial,
@@ -176,6 +198,8 @@ static void take_graph(struct rows *rows, const struct core *core, const struct 
 		.dropped_us = graph->dropped_us,
 		.finished_us = graph->finished_us,
 		.error = error,
+		.origin = origin,
+		.canceller = canceller,
 	};
 }
 

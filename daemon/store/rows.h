@@ -47,6 +47,7 @@ struct row_graph {
 	uint32_t tasks, min_available, max_live, failed_task, succeeded, failed, cancelled;
 	int64_t created_us, started_us, dropped_us, finished_us;
 	struct row_text error;
+	size_t origin, canceller; /* for rows_origin */
 };
 
 struct row_plan {
@@ -112,6 +113,8 @@ void rows_take(struct rows *rows, struct node_serials *serials, const struct cor
 	const struct change *changes, size_t count);
 
 const char *rows_text(const struct rows *rows, const struct row_text *text);
+/* A user of a graph's row: a struct origin in rows->texts, for few rows have one. */
+struct origin rows_origin(const struct rows *rows, size_t at);
 
 void node_serials_fini(struct node_serials *serials);
 void node_serials_set(struct node_serials *serials, uint32_t ref, uint64_t serial);

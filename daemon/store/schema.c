@@ -112,6 +112,22 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"    graphs.state, graphs.finished, graphs.error"
 	"  FROM graphs LEFT JOIN specs ON specs.group_name = graphs.group_name"
 	"    AND specs.revision = graphs.revision ORDER BY graphs.serial;",
+
+	/* Who asked for a graph: of an update it was told by the spec alone, and of a kill by nothing. */
+	"ALTER TABLE graphs ADD COLUMN uid INTEGER;"            /* where nobody did, none, */
+	"ALTER TABLE graphs ADD COLUMN user TEXT;"
+	"ALTER TABLE graphs ADD COLUMN cancelled_uid INTEGER;"  /* and the same for the cancel */
+	"ALTER TABLE graphs ADD COLUMN cancelled_by TEXT;"
+	"UPDATE graphs SET (uid, user) = (SELECT specs.uid, specs.user FROM specs"
+	"  WHERE specs.group_name = graphs.group_name AND specs.revision = graphs.revision)"
+	"  WHERE reason = 'update';"
+	"DROP VIEW IF EXISTS history;"
+	"CREATE VIEW history AS"
+	"  SELECT graphs.created AS at, graphs.group_name, graphs.revision, specs.size,"
+	"    specs.version, graphs.reason, graphs.user, specs.note, graphs.id AS graph, graphs.tasks,"
+	"    graphs.state, graphs.finished, graphs.error, graphs.cancelled_by"
+	"  FROM graphs LEFT JOIN specs ON specs.group_name = graphs.group_name"
+	"    AND specs.revision = graphs.revision ORDER BY graphs.serial;",
 };
 
 /* What holds for a connection. With a WAL a commit is one sync

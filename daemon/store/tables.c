@@ -23,8 +23,9 @@ static const char *const texts[TABLE_STATEMENT_COUNT] = {
 	[TABLE_SPEC_GONE] = "DELETE FROM specs WHERE group_name = ?1 AND revision <= ?2",
 	[TABLE_GRAPH] = "REPLACE INTO graphs (serial, id, group_name, revision, state, reason, tasks,"
 		" min_available, max_live, created, started, dropped, finished, successor, failed_task,"
-		" error, succeeded, failed, cancelled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-		" ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+		" error, succeeded, failed, cancelled, uid, user, cancelled_uid, cancelled_by)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+		" ?18, ?19, ?20, ?21, ?22, ?23)",
 	[TABLE_PLAN] = "REPLACE INTO plans (graph, tasks) VALUES (?1, ?2)",
 	[TABLE_TASK] = "REPLACE INTO tasks (graph, id, action, description, node, slot, state, attempt,"
 		" started, finished, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -86,6 +87,18 @@ static void bind_row_text(struct db_statement *statement, int place, const struc
 		db_bind_none(statement, place);
 	else
 		db_bind_text(statement, place, rows_text(rows, text), text->len);
+}
+
+/* The number of a user, and in the next place the name; neither where it is nobody. */
+static void bind_origin(struct db_statement *statement, int place, const struct origin *origin)
+{
+	if (origin_known(origin)) {
+		db_bind_number(statement, place, origin->uid);
+		db_bind_string(statement, place + 1, origin->user);
+	} else {
+		db_bind_none(statement, place);
+		db_bind_none(statement, place + 1);
+	}
 }
 
 /* ---- rows ---------------------------------------------------------------------------------- */
@@ -157,6 +170,8 @@ static int write_graph(struct tables *tables, const struct rows *rows, const str
 	struct db_statement *statement = tables->statements[TABLE_GRAPH];
 	const struct row_graph *graph = &row->graph;
 	char id[ID_TEXT_LEN], successor[ID_TEXT_LEN], times[4][STAMP_TEXT_LEN];
+	struct origin origin = rows_origin(rows, graph->origin);
+	struct origin canceller = rows_origin(rows, graph->canceller);
 
 	db_bind_number(statement, 1, (int64_t)graph->serial);
 	bind_id(statement, 2, &graph->id, id);
@@ -180,6 +195,8 @@ static int write_graph(struct tables *tables, const struct rows *rows, const str
 	bind_count(statement, 17, graph, graph->succeeded);
 	bind_count(statement, 18, graph, graph->failed);
 	bind_count(statement, 19, graph, graph->cancelled);
+	bind_origin(statement, 20, &origin);
+	bind_origin(statement, 22, &canceller);
 	return db_execute(statement, error);
 }
 

@@ -7,6 +7,7 @@ one, or are damaged.
 import argparse
 import hashlib
 import os
+import pwd
 import random
 import re
 import shutil
@@ -782,6 +783,18 @@ def compare_graphs(client, rows):
         equal(begun, {}, f"tasks of graph {row['id']} that nobody tells")
 
 
+def who_asked(rows):
+    """graph: who asked for it, and who cancelled it, as far as a file of that version tells: the first one had
+    the users of specs alone, which are those of updates."""
+    if rows.execute("PRAGMA user_version").fetchone()[0] > 1:
+        found = rows.execute("SELECT id, uid, user, cancelled_uid, cancelled_by FROM graphs")
+    else:
+        found = rows.execute("SELECT id, specs.uid, specs.user, NULL, NULL FROM graphs LEFT JOIN specs ON"
+                             " graphs.reason = 'update' AND specs.group_name = graphs.group_name"
+                             " AND specs.revision = graphs.revision")
+    return {graph: tuple(users) for graph, *users in found}
+
+
 def open_version(version):
     script = os.path.join(SOURCE, "tests/e2e/states", f"v{version}.sql")
     expect(os.path.exists(script), f"there is no {script}: a dump of a rich file of version {version} belongs there")
@@ -801,6 +814,8 @@ def open_version(version):
             before.executescript(file.read())
         before.row_factory = sqlite3.Row
         compare_with_rows(client, before)
+        asked = who_asked(before)
+        expect({(0, "root", None, None)} < set(asked.values()), f"who asked is {asked}")
         states = {node["state"] for node in client.ok("NODES group=* all=yes").records}
         expect({"starting", "running", "shutting_down", "shut_down", "failed"} <= states, f"nodes are {states}")
         states = {graph["state"] for graph in client.ok("GRAPHS group=*").records}
@@ -808,6 +823,10 @@ def open_version(version):
     rows.close()
     rows = sqlite3.connect(path)
     equal(rows.execute("PRAGMA user_version").fetchone()[0], current_version(), "user_version behind that")
+    equal(who_asked(rows), asked, "who asked, behind that")
+    equal({graph: (user, cancelled_by) for graph, user, cancelled_by in
+           rows.execute("SELECT graph, user, cancelled_by FROM history")},
+          {graph: (user, cancelled_by) for graph, (_, user, _, cancelled_by) in asked.items()}, "the view of that")
     rows.close()
     with Daemon("--mock-delay=0", state_option(path)) as imd:
         client, watcher = imd.client(), imd.client()
@@ -821,6 +840,14 @@ def open_version(version):
 def files_of_every_version_are_opened():
     for version in range(1, current_version() + 1):
         open_version(version)
+
+
+def user_name():
+    """Who this is, as imd tells it."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 @case
@@ -846,9 +873,12 @@ def the_schema_is_readable():
     expect({"succeeded", "failed", "superseded", "running", "cancelled"} <= {graph["state"] for graph in graphs},
            "states of history")
     expect({"update", "kill"} <= {graph["reason"] for graph in graphs}, "reasons of history")
+    me = user_name()
     for graph in graphs:
         matches(rf"\A{STAMP}\Z", graph["at"], "at")
         expect(graph["size"] is not None, "a graph without its spec")
+        equal(graph["user"], me if graph["reason"] in ("update", "kill") else None, "who asked")
+        equal(graph["cancelled_by"], me if graph["state"] == "cancelled" else None, "who cancelled")
     expect(any(graph["note"] == 'first "release"\n\u00e9' for graph in graphs), "a note")
     rows.close()
 

@@ -130,6 +130,9 @@ static inline void state_graph(FILE *out, const struct graph *graph)
 		graph->min_available, graph->max_live, graph->created_us, graph->started_us,
 		graph->dropped_us, graph->finished_us, state_id(&graph->successor),
 		(int)graph->failed_task, state_or_none(graph->error));
+	fprintf(out, "    asked for by %u \"%s\", cancelled by %u \"%s\"\n",
+		(unsigned)graph->origin.uid, graph->origin.user, (unsigned)graph->canceller.uid,
+		graph->canceller.user);
 	state_counts(out, graph);
 	state_tasks(out, graph);
 }

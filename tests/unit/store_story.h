@@ -85,6 +85,18 @@ static inline void keep_pass(void)
 	keep.update.action_count = 0;
 }
 
+/* Each event is another user's; one of the names is as long as may be. */
+static inline struct origin keep_user(void)
+{
+	struct origin origin = {.uid = (uid_t)(keep.now.mono_ms % 2 ? keep.now.mono_ms : UINT32_MAX)};
+
+	if (keep.now.mono_ms % 5 == 0)
+		memset(origin.user, 'u', sizeof origin.user - 1);
+	else
+		snprintf(origin.user, sizeof origin.user, "user %d's", (int)keep.now.mono_ms);
+	return origin;
+}
+
 /* One event, and the pass after it. A little time goes by with each. */
 static inline int keep_step(struct core_event event)
 {
@@ -94,7 +106,7 @@ static inline int keep_step(struct core_event event)
 	keep.now.mono_ms++;
 	keep.now.wall_us += 1000;
 	event.now = keep.now;
-	event.origin = (struct origin){.uid = 1000, .user = "tester"};
+	event.origin = keep_user();
 	result = core_step(&keep.core, &event, &keep.update, &error);
 	keep_pass();
 	return result;
