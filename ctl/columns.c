@@ -48,6 +48,7 @@ const struct column graph_columns[] = {
 	{"REVISION", "revision", COLUMN_NUMBER, false},
 	{"STATE", "state", COLUMN_STATE, false},
 	{"REASON", "reason", COLUMN_TEXT, false},
+	{"USER", "user", COLUMN_TEXT, true},
 	{"TASKS", "tasks", COLUMN_NUMBER, false},
 	{"WAITING", "waiting", COLUMN_NUMBER, false},
 	{"RUNNING", "running", COLUMN_NUMBER, false},
@@ -57,6 +58,7 @@ const struct column graph_columns[] = {
 	{"STARTED", "started", COLUMN_TIME, false},
 	{"FINISHED", "finished", COLUMN_TIME, true},
 	{"SUCCESSOR", "successor", COLUMN_TEXT, true},
+	{"CANCELLED-BY", "cancelled-by", COLUMN_TEXT, true},
 	{"ERROR", "error", COLUMN_TEXT, true},
 };
 const size_t graph_column_count = COUNT_OF(graph_columns);

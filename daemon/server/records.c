@@ -20,6 +20,16 @@ static void add_amount(struct buf *buf, const char *key, const struct amount *am
 		buf_add_char(buf, '%');
 }
 
+/* Nobody is none, and the keys are left out. */
+static void add_origin(struct buf *buf, const char *uid, const char *user,
+	const struct origin *origin)
+{
+	if (!origin_known(origin))
+		return;
+	record_u64(buf, uid, origin->uid);
+	record_str(buf, user, origin->user);
+}
+
 static void add_duration(struct buf *buf, const char *key, uint64_t ms)
 {
 	char text[24];
@@ -41,8 +51,7 @@ void records_spec(struct buf *buf, const char *group, const struct spec *spec)
 	add_duration(buf, "min-ready", spec->policy.min_ready_ms);
 	if (spec->revision > 0) {
 		record_time(buf, "created", spec->created_us);
-		record_u64(buf, "uid", spec->origin.uid);
-		record_str(buf, "user", spec->origin.user);
+		add_origin(buf, "uid", "user", &spec->origin);
 		record_word(buf, "reason", reason_name(spec->reason));
 		record_str(buf, "note", spec->note);
 	}
@@ -86,10 +95,12 @@ void records_graph(struct buf *buf, const char *group, const struct graph *graph
 	record_u64(buf, "failed", graph->counts[TASK_FAILED]);
 	record_u64(buf, "cancelled", graph->counts[TASK_CANCELLED]);
 	record_word(buf, "reason", reason_name(graph->reason));
+	add_origin(buf, "uid", "user", &graph->origin);
 	record_time(buf, "created", graph->created_us);
 	record_time(buf, "started", graph->started_us);
 	record_time(buf, "finished", graph->finished_us);
 	add_id(buf, "successor", &graph->successor);
+	add_origin(buf, "cancelled-uid", "cancelled-by", &graph->canceller);
 	record_str(buf, "error", graph->error);
 	record_close(buf);
 }

@@ -114,7 +114,7 @@ def test_graphs(imctl):
     graph, = imctl.json("graphs", "ls")
     results.equal("graphs ls", (graph["state"], graph["tasks"], graph["succeeded"],
                                 graph["reason"], graph["revision"]), ("succeeded", 4, 4, "update", 1))
-    results.matches("graphs ls, for people", rf"^{graph['id']} +1 succeeded update +4 +0 +0 +4 +0 +0 ",
+    results.matches("graphs ls, for people", rf"^{graph['id']} +1 succeeded update {graph['user']} +4 +0 +0 +4 +0 +0 ",
                     imctl.run("graphs", "ls").stdout)
     got = imctl.json("graphs", "get", graph["id"][:6])
     results.equal("graphs get", (got["graph"], [task["prereqs"] for task in got["tasks"]]),

@@ -758,7 +758,20 @@ def compare_with_rows(client, rows):
     compare_graphs(client, rows)
 
 
+def who_asked(rows):
+    """graph: who asked for it, and who cancelled it, as far as a file of that version tells: the first one had
+    the users of specs alone, which are those of updates."""
+    if rows.execute("PRAGMA user_version").fetchone()[0] > 1:
+        found = rows.execute("SELECT id, uid, user, cancelled_uid, cancelled_by FROM graphs")
+    else:
+        found = rows.execute("SELECT id, specs.uid, specs.user, NULL, NULL FROM graphs LEFT JOIN specs ON"
+                             " graphs.reason = 'update' AND specs.group_name = graphs.group_name"
+                             " AND specs.revision = graphs.revision")
+    return {graph: tuple(users) for graph, *users in found}
+
+
 def compare_graphs(client, rows):
+    asked = who_asked(rows)
     graphs = {record["id"]: record for record in client.ok("GRAPHS group=*").records}
     stored = rows.execute("SELECT * FROM graphs ORDER BY serial").fetchall()
     equal(set(graphs), {row["id"] for row in stored}, "graphs")
@@ -768,6 +781,8 @@ def compare_graphs(client, rows):
                   "reason": row["reason"], "tasks": str(row["tasks"]), "created": row["created"],
                   "started": row["started"], "finished": row["finished"], "successor": row["successor"],
                   "error": row["error"]}
+        users = dict(zip(("uid", "user", "cancelled-uid", "cancelled-by"), asked[row["id"]]))
+        wanted.update((key, value if value is None else str(value)) for key, value in users.items())
         equal({key: graph.get(key) for key in wanted}, wanted, f"graph {row['id']}")
         begun = {task["id"]: task for task in rows.execute("SELECT * FROM tasks WHERE graph = ?", (row["serial"],))}
         for task in client.ok(f"TASKS {row['id']}").records:
@@ -781,18 +796,6 @@ def compare_graphs(client, rows):
                       "finished": known["finished"], "error": known["error"]}
             equal({key: task.get(key) for key in wanted}, wanted, f"task {task['id']} of graph {row['id']}")
         equal(begun, {}, f"tasks of graph {row['id']} that nobody tells")
-
-
-def who_asked(rows):
-    """graph: who asked for it, and who cancelled it, as far as a file of that version tells: the first one had
-    the users of specs alone, which are those of updates."""
-    if rows.execute("PRAGMA user_version").fetchone()[0] > 1:
-        found = rows.execute("SELECT id, uid, user, cancelled_uid, cancelled_by FROM graphs")
-    else:
-        found = rows.execute("SELECT id, specs.uid, specs.user, NULL, NULL FROM graphs LEFT JOIN specs ON"
-                             " graphs.reason = 'update' AND specs.group_name = graphs.group_name"
-                             " AND specs.revision = graphs.revision")
-    return {graph: tuple(users) for graph, *users in found}
 
 
 def open_version(version):

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Who did it: each graph names the user who asked for it and the one who cancelled it, on the wire, in imctl,
+in the state file and in the log; behind a restart and a crash, too."""
+
+import json
+import pwd
+import sqlite3
+
+from imdtest import (IMCTL, Daemon, Skip, await_that, case, equal, expect, main, matches, need_imctl, new_path, run)
+from users import As, need_root, path_for_all
+
+ALICE, BOB, CAROL = "games", "man", "mail"  # that every Debian has
+NAMELESS = 61001
+
+QUICK = ("--mock-delay=0", "--socket-mode=0666")
+SLOW = ("--mock-delay=1h", "--socket-mode=0666")
+
+
+def uid_of(name):
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise Skip(f"there is no user {name}") from None
+
+
+class House:
+    """A daemon that can be left in several ways, and goes on with its file; and who comes to it."""
+
+    def __init__(self, *options):
+        need_root()
+        self.path, self.state = path_for_all(), new_path("state.db")
+        self.start(*options)
+
+    def start(self, *options):
+        self.imd = Daemon(*options, f"--state={self.state}", path=self.path)
+        self.root = self.imd.client()
+        self.watcher = self.imd.client()
+        self.watcher.ok("WATCH ALL group=*")
+
+    def again(self, *options):
+        self.imd.stop()
+        self.start(*options)
+
+    def crash(self, *options):
+        self.imd.process.kill()
+        self.imd.process.wait()
+        self.start(*options)
+
+    def user(self, name):
+        return As(self.path, uid_of(name))
+
+    def update(self, name, request):
+        """Carried out to its end; the id of the graph."""
+        graph = self.user(name).ok(request).end["graph"]
+        self.watcher.await_end(graph)
+        return graph
+
+    def kill(self, name, number=0):
+        """Kills a node, waits for the end of what that made; the id of the graph."""
+        node = self.root.ok("NODES").records[number]["id"]
+        self.user(name).ok(f"KILL {node}")
+        graph = self.watcher.await_event("graph-started")[-1]["graph"]
+        self.watcher.await_end(graph)
+        return graph
+
+    def who(self, graph):
+        """(reason, who asked, who cancelled) by the record, whose numbers and names must be of one user."""
+        record = self.root.ok(f"GRAPH {graph}").one("GRAPH")
+        for number, name in (("uid", "user"), ("cancelled-uid", "cancelled-by")):
+            expected = None if record.get(name) is None else str(uid_of(record[name]))
+            equal(record.get(number), expected, f"{number} of {record}")
+        return record["reason"], record.get("user"), record.get("cancelled-by")
+
+    def history(self):
+        """graph: the same by the view, in a copy of the state."""
+        path = new_path("copy.db")
+        self.root.ok(f"BACKUP {path}")
+        rows = sqlite3.connect(path)
+        found = rows.execute("SELECT graph, reason, user, cancelled_by FROM history").fetchall()
+        rows.close()
+        return {graph: tuple(rest) for graph, *rest in found}
+
+    def expect(self, wanted):
+        """graph: (reason, who asked, who cancelled), of all graphs that there are."""
+        equal({graph: self.who(graph) for graph in wanted}, wanted, "GRAPH")
+        equal(self.history(), wanted, "the view history")
+        listed = {record["id"]: (record["reason"], record.get("user"), record.get("cancelled-by"))
+                  for record in self.root.ok("GRAPHS group=*").records}
+        equal(listed, wanted, "GRAPHS")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        self.imd.__exit__(*problem)
+
+
+@case
+def a_kill_is_of_who_killed():
+    with House(*QUICK) as house:
+        wanted = {house.update("root", "UPDATE 3 1"): ("update", "root", None)}
+        wanted[house.kill(CAROL)] = ("kill", CAROL, None)
+        house.expect(wanted)
+        house.again(*QUICK, "--keep-tasks=0")
+        house.expect(wanted)
+        wanted[house.kill(BOB, 2)] = ("kill", BOB, None)
+        house.crash(*QUICK)
+        house.expect(wanted)
+        wanted[house.update(ALICE, "UPDATE 3 1")] = ("update", ALICE, None)
+        house.expect(wanted)
+        equal([spec["user"] for spec in house.root.ok("SPECS").records], ["root", ALICE], "who declared")
+
+
+@case
+def a_kill_in_flight_is_of_who_killed():
+    with House(*QUICK) as house:
+        wanted = {house.update(ALICE, "UPDATE 2 1"): ("update", ALICE, None)}
+        house.again(*SLOW)
+        node = house.root.ok("NODES").records[0]["id"]
+        house.user(CAROL).ok(f"KILL {node}")
+        graph = house.watcher.await_event("graph-started")[-1]["graph"]
+        wanted[graph] = ("kill", CAROL, None)
+        house.expect(wanted)
+        house.crash(*SLOW)
+        house.expect(wanted)
+
+
+@case
+def a_cancel_is_of_who_cancelled():
+    with House(*QUICK) as house:
+        wanted = {house.update("root", "UPDATE 2 1"): ("update", "root", None)}
+        house.again(*SLOW)
+        graph = house.user(ALICE).ok("UPDATE 4 2 quiet=yes").end["graph"]
+        house.user(CAROL).ok(f"CANCEL {graph}")
+        wanted[graph] = ("update", ALICE, CAROL)
+        house.expect(wanted)
+        house.user(BOB).fails(f"CANCEL {graph}", "conflict")
+        house.expect(wanted)
+        house.crash(*SLOW)
+        house.expect(wanted)
+        house.again(*QUICK)
+        await_that(lambda: house.root.ok(f"GRAPH {graph}").one("GRAPH").get("finished"), "it comes to its end")
+        house.expect(wanted)
+        house.again(*QUICK, "--keep-tasks=0")
+        house.expect(wanted)
+
+
+@case
+def what_is_superseded_stays_of_who_asked():
+    with House(*SLOW) as house:
+        first = house.user(ALICE).ok("UPDATE 3 1 quiet=yes").end["graph"]
+        second = house.user(BOB).ok("UPDATE 3 2 quiet=yes").end["graph"]
+        wanted = {first: ("update", ALICE, None), second: ("update", BOB, None)}
+        house.expect(wanted)
+        house.crash(*QUICK)
+        await_that(lambda: house.root.stat("graphs-active") == "0", "all comes to its end")
+        for graph, who in wanted.items():
+            equal(house.who(graph), who, "behind the end")
+        for graph, who in house.history().items():
+            equal(who, wanted.get(graph, (who[0], None, None)), "what imd planned by itself")
+
+
+@case
+def what_imd_does_by_itself_is_of_nobody():
+    with House(*QUICK) as house:
+        wanted = {house.update(ALICE, "UPDATE 3 1"): ("update", ALICE, None)}
+        house.again(*QUICK, "--mock-fail-version=1", "--retries=0", "--heal-delay=1ms")
+        wanted[house.kill(CAROL)] = ("kill", CAROL, None)  # the replacement fails, and is tried again
+        heal = house.watcher.await_event("graph-started")[-1]["graph"]
+        wanted[heal] = ("heal", None, None)
+        house.crash(*QUICK)
+        await_that(lambda: house.root.stat("graphs-active") == "0", "all comes to its end")
+        history = house.history()
+        for graph, who in wanted.items():
+            equal((house.who(graph), history[graph]), (who, who), "who asked")
+        equal({who for graph, who in history.items() if graph not in wanted} - {("heal", None, None)}, set(),
+              "what imd planned by itself")
+
+
+@case
+def a_plan_is_of_who_asks():
+    with House(*QUICK) as house:
+        equal(house.user(BOB).ok("PLAN 3 1").one("GRAPH")["user"], BOB, "PLAN")
+        nameless = As(house.path, NAMELESS)
+        graph = nameless.ok("UPDATE 1 1").one("GRAPH")
+        equal((graph["uid"], graph["user"]), (str(NAMELESS), str(NAMELESS)), "one without a name")
+
+
+@case
+def imctl_tells():
+    need_imctl()
+    with House(*SLOW) as house:
+        graph = house.user(ALICE).ok("UPDATE 2 1 quiet=yes").end["graph"]
+
+        def imctl(*arguments):
+            status, out, err = run(IMCTL, "-s", house.path, *arguments)
+            equal(status, 0, err)
+            return out
+
+        matches(rf"^ID .* REASON USER +TASKS .*\n{graph} .* update {ALICE} ", imctl("graphs", "ls"), "graphs ls")
+        expect("CANCELLED-BY" not in imctl("graphs", "ls"), "a column without anybody")
+        house.user(CAROL).ok(f"CANCEL {graph}")
+        out = imctl("graphs", "ls")
+        matches(rf" CANCELLED-BY *\n.* {CAROL}$", out.rstrip(), "graphs ls")
+        out = imctl("graphs", "get", graph)
+        matches(rf"^user +{ALICE}$", out, "graphs get")
+        matches(rf"^cancelled-by +{CAROL}$", out, "graphs get")
+        wanted = (uid_of(ALICE), ALICE, uid_of(CAROL), CAROL)
+        for record in (json.loads(imctl("--json", "graphs", "ls"))[0],
+                       json.loads(imctl("--json", "graphs", "get", graph))["graph"]):
+            equal(tuple(record[key] for key in ("uid", "user", "cancelled-uid", "cancelled-by")), wanted, "JSON")
+
+
+main()
