@@ -17,6 +17,7 @@ struct note {
 	char successor[ID_TEXT_LEN + 1];
 	char node[ID_TEXT_LEN + 1];
 	const char *reason;              /* of a graph, NULL: none */
+	struct origin user;              /* who did what the line tells, nobody: imd */
 	char *error;                     /* owned, NULL: none */
 	uint64_t revision, tasks, took_ms;    /* of a graph; */
 	uint64_t slot, version;          /* of a node */
@@ -84,6 +85,10 @@ static void note_graph(struct note *note, const struct notice *notice)
 
 	set_id(note->successor, &graph->successor);
 	note->reason = reason_name(graph->reason);
+	if (notice->type == EVENT_GRAPH_STARTED)
+		note->user = graph->origin;
+	else if (notice->type == EVENT_GRAPH_CANCELLED)
+		note->user = graph->canceller;
 	note->error = graph->error != NULL ? mem_strdup(graph->error) : NULL;
 	note->revision = graph->revision;
 	note->tasks = graph->task_count;
@@ -130,7 +135,8 @@ static void note_log(const struct note *note)
 	} else {
 		log_event(note->level, note->event, LOG_STR("group", note->group),
 			LOG_STR("graph", note->graph), LOG_U64("revision", note->revision),
-			LOG_STR("reason", note->reason), LOG_U64("tasks", note->tasks),
+			LOG_STR("reason", note->reason),
+			LOG_STR("user", text_or_null(note->user.user)), LOG_U64("tasks", note->tasks),
 			LOG_U64("took-ms", note->took_ms),
 			LOG_STR("successor", text_or_null(note->successor)),
 			LOG_STR("error", note->error));

@@ -91,6 +91,26 @@ START_TEST(what_was_taken_back_is_not_logged)
 }
 END_TEST
 
+START_TEST(who_asked_and_who_cancelled_is_told)
+{
+	graph.origin = (struct origin){.uid = 1, .user = "anna"};
+	graph.canceller = (struct origin){.uid = 2, .user = "carol \"c\""};
+	log_set_level(LEVEL_DEBUG);
+	take_graph(1, EVENT_GRAPH_STARTED);
+	take_graph(2, EVENT_GRAPH_CANCELLED);
+	take_graph(3, EVENT_GRAPH_SUCCEEDED); /* nobody does that */
+	graph.origin = graph.canceller = (struct origin){0};
+	notes_publish(&notes, 3);
+	log_set_level(LEVEL_INFO);
+	ck_assert_str_eq(logged(), "<7>graph-started group=web " GRAPH
+		" revision=2 reason=update user=anna tasks=1 took-ms=2500\n"
+		"<5>graph-cancelled group=web " GRAPH
+		" revision=2 reason=update user=\"carol \\\"c\\\"\" tasks=1 took-ms=2500\n"
+		"<6>graph-succeeded group=web " GRAPH
+		" revision=2 reason=update tasks=1 took-ms=2500\n");
+}
+END_TEST
+
 START_TEST(a_superseded_graph_names_its_successor)
 {
 	memset(&graph.successor, 0x33, sizeof graph.successor);
@@ -145,6 +165,7 @@ static Suite *notes_suite(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, an_end_is_logged_once_it_is_durable);
 	tcase_add_test(tests, what_was_taken_back_is_not_logged);
+	tcase_add_test(tests, who_asked_and_who_cancelled_is_told);
 	tcase_add_test(tests, a_superseded_graph_names_its_successor);
 	tcase_add_test(tests, deaths_and_replacements_are_of_note);
 	tcase_add_test(tests, the_rest_is_not_of_note);
