@@ -88,14 +88,22 @@ static void add_task(struct buf *buf, const struct line *event, const struct tab
 	buf_fini(&made);
 }
 
+/* Behind the state of a graph: who or what brought it there. */
+static void add_causes(struct buf *buf, const struct line *graph)
+{
+	add_field(buf, " by ", line_get(graph, "successor"));
+	add_field(buf, " by ", line_get(graph, "cancelled-by"));
+}
+
 static void add_graph(struct buf *buf, const struct line *event)
 {
 	add_field(buf, " graph ", line_get(event, "graph"));
 	add_coloured(buf, " ", event_verb(event));
+	add_causes(buf, event);
 	add_field(buf, ", revision ", line_get(event, "revision"));
 	add_field(buf, ", tasks ", line_get(event, "tasks"));
 	add_field(buf, ", reason ", line_get(event, "reason"));
-	add_field(buf, " by ", line_get(event, "successor"));
+	add_field(buf, ", user ", line_get(event, "user"));
 }
 
 static void add_node(struct buf *buf, const struct line *event)
@@ -176,7 +184,7 @@ void graph_end_print(const struct ctl *ctl, const struct line *graph)
 	add_group(&line, ctl, graph);
 	add_field(&line, " graph ", line_get(graph, "id"));
 	add_coloured(&line, " ", line_get(graph, "state"));
-	add_field(&line, " by ", line_get(graph, "successor"));
+	add_causes(&line, graph);
 	print_line(&line, graph);
 	buf_fini(&line);
 }
@@ -250,10 +258,11 @@ void record_line_print(const struct ctl *ctl, const struct line *record)
 	} else if (strcmp(record->name, "GRAPH") == 0) {
 		add_field(&line, "graph ", line_get(record, "id"));
 		add_coloured(&line, " ", line_get(record, "state"));
+		add_causes(&line, record);
 		add_field(&line, ", revision ", line_get(record, "revision"));
 		add_field(&line, ", tasks ", line_get(record, "tasks"));
 		add_field(&line, ", reason ", line_get(record, "reason"));
-		add_field(&line, " by ", line_get(record, "successor"));
+		add_field(&line, ", user ", line_get(record, "user"));
 	} else {
 		add_field(&line, "", record->name);
 	}

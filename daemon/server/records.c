@@ -228,11 +228,13 @@ static void add_graph_event(struct buf *buf, const struct notice *notice)
 		record_u64(buf, "revision", graph->revision);
 		record_u64(buf, "tasks", graph->task_count);
 		record_word(buf, "reason", reason_name(graph->reason));
+		add_origin(buf, "uid", "user", &graph->origin);
 	}
 	record_word(buf, "state", graph_state_name(graph->state));
 	record_time(buf, "at", notice->at_us);
 	if (notice->type != EVENT_GRAPH_STARTED) {
 		add_id(buf, "successor", &graph->successor);
+		add_origin(buf, "cancelled-uid", "cancelled-by", &graph->canceller);
 		record_str(buf, "error", graph->error);
 	}
 }

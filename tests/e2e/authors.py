@@ -6,7 +6,8 @@ import json
 import pwd
 import sqlite3
 
-from imdtest import (IMCTL, Daemon, Skip, await_that, case, equal, expect, main, matches, need_imctl, new_path, run)
+from imdtest import (IMCTL, Daemon, Skip, await_that, case, environment, equal, expect, main, matches, need_imctl,
+                     new_path, run, spawn)
 from users import As, need_root, path_for_all
 
 ALICE, BOB, CAROL = "games", "man", "mail"  # that every Debian has
@@ -59,9 +60,10 @@ class House:
         """Kills a node, waits for the end of what that made; the id of the graph."""
         node = self.root.ok("NODES").records[number]["id"]
         self.user(name).ok(f"KILL {node}")
-        graph = self.watcher.await_event("graph-started")[-1]["graph"]
-        self.watcher.await_end(graph)
-        return graph
+        begun = self.watcher.await_event("graph-started")[-1]
+        equal((begun["reason"], begun["user"], begun["uid"]), ("kill", name, str(uid_of(name))), "graph-started")
+        self.watcher.await_end(begun["graph"])
+        return begun["graph"]
 
     def who(self, graph):
         """(reason, who asked, who cancelled) by the record, whose numbers and names must be of one user."""
@@ -149,6 +151,17 @@ def a_cancel_is_of_who_cancelled():
 
 
 @case
+def a_watcher_is_told_who_cancelled():
+    with House("--mock-delay=0-3ms", "--socket-mode=0666") as house:
+        # One after another: they are not through before the next request.
+        graph = house.user(ALICE).ok("UPDATE 300 1 max-parallel=1 quiet=yes").end["graph"]
+        house.user(CAROL).ok(f"CANCEL {graph}")
+        end = house.watcher.await_end(graph)[-1]
+        equal((end.type, end["cancelled-uid"], end["cancelled-by"]), ("graph-cancelled", str(uid_of(CAROL)), CAROL),
+              "the last event")
+
+
+@case
 def what_is_superseded_stays_of_who_asked():
     with House(*SLOW) as house:
         first = house.user(ALICE).ok("UPDATE 3 1 quiet=yes").end["graph"]
@@ -169,7 +182,9 @@ def what_imd_does_by_itself_is_of_nobody():
         wanted = {house.update(ALICE, "UPDATE 3 1"): ("update", ALICE, None)}
         house.again(*QUICK, "--mock-fail-version=1", "--retries=0", "--heal-delay=1ms")
         wanted[house.kill(CAROL)] = ("kill", CAROL, None)  # the replacement fails, and is tried again
-        heal = house.watcher.await_event("graph-started")[-1]["graph"]
+        heal = house.watcher.await_event("graph-started")[-1]
+        equal((heal.get("uid"), heal.get("user")), (None, None), "graph-started")
+        heal = heal["graph"]
         wanted[heal] = ("heal", None, None)
         house.crash(*QUICK)
         await_that(lambda: house.root.stat("graphs-active") == "0", "all comes to its end")
@@ -208,6 +223,11 @@ def imctl_tells():
         out = imctl("graphs", "get", graph)
         matches(rf"^user +{ALICE}$", out, "graphs get")
         matches(rf"^cancelled-by +{CAROL}$", out, "graphs get")
+        process = spawn([IMCTL, "-s", house.path, "graphs", "stream"], stdout=-1, env=environment())
+        line = process.stdout.readline().decode()
+        process.kill()
+        matches(f"^graph {graph} cancelled by {CAROL}, revision 1, tasks 3, reason update, user {ALICE}$", line,
+                "graphs stream")
         wanted = (uid_of(ALICE), ALICE, uid_of(CAROL), CAROL)
         for record in (json.loads(imctl("--json", "graphs", "ls"))[0],
                        json.loads(imctl("--json", "graphs", "get", graph))["graph"]):
