@@ -354,6 +354,7 @@ static int config_read(struct config *config, const struct options *options, con
 int config_parse(struct config *config, int argc, char **argv, struct error *error)
 {
 	struct options options;
+	bool check, print;
 	char *path;
 	int ret;
 
@@ -366,8 +367,12 @@ int config_parse(struct config *config, int argc, char **argv, struct error *err
 	if (config->help || config->version || config->check_state != NULL)
 		return 0;
 	path = config->path != NULL ? mem_strdup(config->path) : NULL;
+	check = config->check_config;
+	print = config->print_config;
 	config_fini(config);
 	config_default(config);
+	config->check_config = check; /* where the files are wrong, too */
+	config->print_config = print;
 	ret = config_read(config, &options, path, error);
 	free(path);
 	return ret;

@@ -19,7 +19,12 @@
 #include "settings.h"
 
 #define BLANKS " \t\r\n\v\f"
-enum { PATH_SHOWN = 100, WORD_SHOWN = 64 };
+enum {
+	PATH_SHOWN = 100,
+	WORD_SHOWN = 64,
+	ALIKE = 3,                    /* bytes at the beginning that make a key like another one */
+	FILE_MAX = 16 * 1024 * 1024,
+};
 
 _Static_assert(CONFIG_LINE_MAX + 3 <= INI_MAX_LINE, "inih takes a line and its end");
 
@@ -38,37 +43,57 @@ struct config_reader {
 	struct error *error;
 };
 
+/* The end of a path says more than its beginning. To be printed as "%s%s". */
+#define SHOWN(path) (strlen(path) > PATH_SHOWN ? "..." : ""), path_end(path)
+
+static const char *path_end(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > PATH_SHOWN ? path + len - PATH_SHOWN : path;
+}
+
 /* An error of the line that is being read: what came behind it is not looked at. */
 static int reader_fail(struct config_reader *reader, const char *what)
 {
 	reader->failed = true;
-	return error_set(reader->error, ERR_BAD_ARGUMENT, "%.*s:%u: %s", PATH_SHOWN, reader->path,
+	return error_set(reader->error, ERR_BAD_ARGUMENT, "%s%s:%u: %s", SHOWN(reader->path),
 		reader->number, what);
 }
 
 static int refuse_file(const char *path, int why, struct error *error)
 {
-	return error_set(error, ERR_BAD_ARGUMENT, "%.*s cannot be read: %s", PATH_SHOWN, path,
+	return error_set(error, ERR_BAD_ARGUMENT, "%s%s cannot be read: %s", SHOWN(path),
 		strerror(why));
 }
 
 /* ---- keys ---------------------------------------------------------------------------------- */
 
+/* [imd] has too many keys to name all of them. */
+static bool worth_naming(const struct config_reader *reader, const struct setting *setting, const char *key)
+{
+	return setting_in(setting, reader->section) &&
+		(reader->section != SECTION_IMD || strncmp(setting_key(setting), key, ALIKE) == 0);
+}
+
 static int refuse_key(struct config_reader *reader, const char *key)
 {
 	struct buf what = BUF_INIT;
-	const char *sep = "";
+	const char *sep = "; it has ";
 	int ret;
 
+	if (key[0] == '\0')
+		return reader_fail(reader, "there is no key before the =");
 	buf_addf(&what, "[%s] has no key %.*s", reader->title, WORD_SHOWN, key);
-	buf_add_str(&what, reader->section == SECTION_IMD ? "; see imd.conf(5)" : "; it has ");
-	for (int i = 0; i < setting_count && reader->section != SECTION_IMD; i++) {
-		if (!setting_in(&settings[i], reader->section))
+	for (int i = 0; i < setting_count; i++) {
+		if (!worth_naming(reader, &settings[i], key))
 			continue;
 		buf_add_str(&what, sep);
 		buf_add_str(&what, setting_key(&settings[i]));
 		sep = ", "; /* behind the first */
 	}
+	if (reader->section == SECTION_IMD)
+		buf_add_str(&what, "; see imd.conf(5) for all");
 	buf_add_char(&what, '\0');
 	ret = reader_fail(reader, what.data);
 	buf_fini(&what);
@@ -208,7 +233,7 @@ static char *next_line(char *ret_line, int size, void *arg)
 	start += strspn(start, BLANKS);
 	if (strlen(reader->line) != (size_t)len) {
 		reader_fail(reader, "the line has a NUL byte in it");
-	} else if (strlen(start) > CONFIG_LINE_MAX + 1 || strlen(start) >= (size_t)size) {
+	} else if (strcspn(start, "\r\n") > CONFIG_LINE_MAX || strlen(start) >= (size_t)size) {
 		char what[64];
 
 		snprintf(what, sizeof what, "the line is too long: %d bytes are the most",
@@ -216,6 +241,8 @@ static char *next_line(char *ret_line, int size, void *arg)
 		reader_fail(reader, what);
 	} else if (start[0] == '[') {
 		read_section(reader, start);
+	} else if (start[0] != ';' && start[0] != '#' && start[strcspn(start, "=:")] == ':') {
+		reader_fail(reader, "a key and its value are parted by =, and not by :");
 	}
 	return reader->failed ? NULL : strcpy(ret_line, start);
 }
@@ -244,19 +271,16 @@ static void forget_given_here(struct config *config)
 		config->groups[i].given_here = 0;
 }
 
-static bool is_readable_file(int fd)
+static bool is_readable_file(const struct stat *found)
 {
-	struct stat found;
-
-	if (fstat(fd, &found) < 0)
-		return false;
-	return S_ISREG(found.st_mode) ||
-		(S_ISCHR(found.st_mode) && found.st_rdev == makedev(1, 3)); /* the null device */
+	return S_ISREG(found->st_mode) ||
+		(S_ISCHR(found->st_mode) && found->st_rdev == makedev(1, 3)); /* the null device */
 }
 
 /* Neither the open nor a read may wait: imd serves clients while it reads its files again. */
 static int open_file(const char *path, bool must_be, FILE **ret_file, struct error *error)
 {
+	struct stat found = {0};
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	*ret_file = NULL;
@@ -264,9 +288,11 @@ static int open_file(const char *path, bool must_be, FILE **ret_file, struct err
 		return 0;
 	if (fd < 0)
 		return refuse_file(path, errno, error);
-	if (!is_readable_file(fd)) {
+	if (fstat(fd, &found) < 0 || !is_readable_file(&found) || found.st_size > FILE_MAX) {
 		close(fd);
-		return error_set(error, ERR_BAD_ARGUMENT, "%.*s is not a regular file", PATH_SHOWN, path);
+		if (found.st_size > FILE_MAX)
+			return refuse_file(path, EFBIG, error);
+		return error_set(error, ERR_BAD_ARGUMENT, "%s%s is not a regular file", SHOWN(path));
 	}
 	*ret_file = fdopen(fd, "r");
 	if (*ret_file == NULL)

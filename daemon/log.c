@@ -39,6 +39,10 @@ static const struct {
 	const char *id;
 } message_ids[] = {
 	{"ready", "4ed3c9087ee349848809e2465c4abf4d"},
+	{"cannot-start", "666d6f0f71c5409eb9deb36176d123c0"},
+	{"reloaded", "99bd5cb5eb0342e6b8b5f4e60b88ee9e"},
+	{"reload-failed", "396b5e4762894bd68e3e7657ffacb077"},
+	{"needs-restart", "1b70ff9eaa8142f7b956c170d35320f5"},
 	{"stopping", "3da93d1a418b40238a2c7faec951620f"},
 	{"log-lost", "77453850f32d4bfaa5515ffff5ae2335"},
 	{"storage-failed", "29dba85e185f4e3b967a0a527f2b83f3"},
@@ -74,7 +78,7 @@ static int open_stderr(const struct stat *found)
 	return fd >= 0 ? fd : STDERR_FILENO;
 }
 
-void log_open(void)
+bool log_open(void)
 {
 	struct stat found = {0};
 
@@ -83,6 +87,7 @@ void log_open(void)
 	fstat(STDERR_FILENO, &found);
 	line_fd = open_stderr(&found);
 	log_to_journal = is_journal(&found) && journal_open(JOURNAL_SOCKET) == 0;
+	return log_to_journal;
 }
 
 void log_set_level(enum log_level level)

@@ -7,6 +7,7 @@
 #ifndef IMD_LOG_H
 #define IMD_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The priorities of syslog, which the journal reads from the `<N>` that begins a line. */
@@ -28,8 +29,8 @@ struct log_field {
 #define LOG_STR(key_, text_) ((struct log_field){(key_), (text_), 0, LOG_TEXT})
 #define LOG_U64(key_, number_) ((struct log_field){(key_), NULL, (number_), LOG_NUMBER})
 
-/* Looks what stderr is; it is not taken for the journal's before. */
-void log_open(void);
+/* Looks what stderr is; it is not taken for the journal's before. Whether it is. */
+bool log_open(void);
 /* Lines above the level are left out; LEVEL_INFO before the first call. */
 void log_set_level(enum log_level level);
 /* err, warning, notice, info or debug; -1 where the word is none of them. */

@@ -494,6 +494,25 @@ static int serve(struct config *config, int argc, char **argv)
 	return status;
 }
 
+/* A service that cannot start is an event of note; who looks at the settings only is answered. */
+static int refuse(const struct config *config, const struct error *error)
+{
+	if (!config->check_config && !config->print_config && log_open())
+		log_event(LEVEL_ERR, "cannot-start", LOG_STR("error", error->text));
+	else
+		fprintf(stderr, "imd: %s\n", error->text);
+	return config->exit_status;
+}
+
+/* What was printed and did not get to where it was to is no success. */
+static int flush(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "imd: standard output: %s\n", strerror(errno));
+	return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	struct config config;
@@ -505,8 +524,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of the write */
 	if (config_parse(&config, argc, argv, &error) < 0) {
-		fprintf(stderr, "imd: %s\n", error.text);
-		status = config.exit_status;
+		status = refuse(&config, &error);
 	} else if (config.help) {
 		config_help(stdout);
 	} else if (config.version) {
@@ -521,5 +539,5 @@ int main(int argc, char **argv)
 		status = serve(&config, argc, argv);
 	}
 	config_fini(&config);
-	return status;
+	return flush(status);
 }

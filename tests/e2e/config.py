@@ -4,6 +4,7 @@ of mistakes in them; and what becomes of them when they are read again."""
 
 import os
 import re
+import subprocess
 import time
 
 from imdtest import (IMD, Daemon, await_that, case, environment, equal, expect, main, matches, new_path, reload, run,
@@ -173,6 +174,43 @@ def what_cannot_stand_in_a_file_is_not_printed():
         status, _, err = imd("--print-config", f"--socket={path}")
         equal(status, 1, f"{path!r}: {err}")
         matches("socket cannot stand in a file", err, path)
+
+
+@case
+def what_is_wrong_in_a_line_is_said():
+    path = write(new_path("etc") + "/main", "")
+    for line, wrong in (("retrys=3", r"\[imd\] has no key retrys; it has retries, retry-delay, retry-max; see imd.conf"),
+                        ("zzz=3", r"\[imd\] has no key zzz; see imd.conf\(5\) for all"),
+                        ("=3", "there is no key before the ="),
+                        ("retries: 3", "a key and its value are parted by =, and not by :"),
+                        ("#" * 198, "the line is too long: 197 bytes are the most")):
+        write(path, f"[imd]\n{line}\n")
+        refused(rf"^imd: {path}:2: {wrong}", "-c", path)
+    write(path, f"[imd]\r\n{'#' * 197}\r\n# a: b\r\n; a: b\r\nsocket=/srv/a:b\r\n")
+    equal(printed("-c", path)[0]["imd"]["socket"], "/srv/a:b", "lines that end in CR LF")
+
+
+@case
+def a_long_path_is_told_by_its_end():
+    path = write(os.path.join(new_path("etc"), *["long-name"] * 20, "imd.conf.d", "50-web.conf"), "[imd]\nzzz=3\n")
+    refused(r"^imd: \.\.\..*/imd.conf.d/50-web.conf:2: \[imd\] has no key zzz", "-c", path)
+    refused(r"^imd: \.\.\..*/imd.conf.d/60-web.conf cannot be read: ", "-c", path.replace("50-", "60-"))
+
+
+@case
+def a_file_of_any_size_is_not_read():
+    path = write(new_path("etc") + "/main", "[imd]\n")
+    os.truncate(path, 1 << 40)
+    refused(f"^imd: {path} cannot be read: File too large", "-c", path)
+
+
+@case
+def what_cannot_be_written_is_no_success():
+    with open("/dev/full", "wb") as full:
+        for option in ("--print-config", "--check-config", "--help", "--version"):
+            done = subprocess.run([IMD, option], stdout=full, stderr=subprocess.PIPE, env=environment(), check=False,
+                                  encoding="utf-8")
+            equal((done.returncode, done.stderr), (1, "imd: standard output: No space left on device\n"), option)
 
 
 @case

@@ -204,6 +204,11 @@ def options_that_are_wrong_are_not_tried_again():
     box.run("systemctl", "start", UNIT)
     equal([shown(box, name) for name in ("Result", "ExecMainStatus", "NRestarts")],
           ["exit-code", "2", "0"], "how it ended")
+    box.good("journalctl", "--update-catalog")
+    refused, = entries(box, "PRIORITY=3")
+    matches("--no-such-option", refused["IMD_ERROR"], "what the journal knows")
+    matches("imd cannot start$", box.good("journalctl", "--list-catalog", refused["MESSAGE_ID"]).partition(" ")[2],
+            "its explanation")
 
 
 @case

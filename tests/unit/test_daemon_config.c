@@ -261,7 +261,7 @@ END_TEST
 START_TEST(files_are_read_and_options_override)
 {
 	write_file("\xef\xbb\xbf; a comment\n[imd]\r\n  retries = 7 ; why\n\theal-max=7m\n"
-		"state: /srv/x\n[driver mock] # more\ndelay=1s\nseed=5\nfail-version=3,4\n"
+		"state=/srv/x\n[driver mock] # more\ndelay=1s\nseed=5\nfail-version=3,4\n"
 		"[group web]\nmax-surge=25%\n[group  db]\nmin-ready=3s\n[group none]\n");
 	must_parse(with_file("--max-surge=2 --heal-max=8m --mock-fail-version=9"));
 	ck_assert_uint_eq(config.core.retries, 7);
