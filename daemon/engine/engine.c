@@ -75,9 +75,17 @@ static void wake_for_errand(void *arg)
 	engine_wake(arg);
 }
 
+struct now engine_now(const struct engine *engine)
+{
+	struct now now;
+
+	engine->host.now(engine->host.arg, &now);
+	return now;
+}
+
 static void read_clock(struct engine *engine)
 {
-	engine->host.now(engine->host.arg, &engine->now);
+	engine->now = engine_now(engine);
 }
 
 /* Requests. */

@@ -86,6 +86,9 @@ void engine_turn(struct engine *engine);
  * of a turn, and holds also when the state is loaded again. */
 struct core *engine_core(struct engine *engine);
 
+/* The time, by its host's clocks. */
+struct now engine_now(const struct engine *engine);
+
 struct engine_stats {
 	uint64_t commits;        /* that succeeded */
 	uint64_t commits_failed;

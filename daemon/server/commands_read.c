@@ -117,7 +117,7 @@ int cmd_plan(struct session *session, const struct request *request, struct erro
 		return -1;
 	if (server->preview_tasks >= PREVIEW_TASKS_MAX)
 		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
-	event.now = server_now();
+	event.now = engine_now(server->engine);
 	if (core_preview(engine_core(server->engine), &event, &graph, error) < 0)
 		return -1;
 	server->pass_spent += (size_t)graph->task_count * PASS_TASK_COST;

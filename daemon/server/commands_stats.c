@@ -34,7 +34,7 @@ static void stats_server(struct buf *out, const struct server *server)
 	records_stat_text(out, "version", PACKAGE_VERSION);
 	records_stat_text(out, "driver", server->config.driver);
 	records_stat_text(out, "store", server->config.store);
-	records_stat(out, "uptime-ms", (uint64_t)(server_now().mono_ms - server->started_ms));
+	records_stat(out, "uptime-ms", (uint64_t)(engine_now(server->engine).mono_ms - server->started_ms));
 	records_stat(out, "clients", server->clients);
 	records_stat(out, "watchers", server->watchers.count);
 	records_stat(out, "requests", server->requests);

@@ -52,8 +52,6 @@ struct server {
 	uint64_t errors[ERR_CODE_COUNT];
 };
 
-/* The time, by both clocks. */
-struct now server_now(void);
 /* How many ERR lines there were, of any code. */
 uint64_t server_errors(const struct server *server);
 /* A session has ended its input and goes on watching: a hangup shows in no other way. */

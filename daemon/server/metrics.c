@@ -237,7 +237,7 @@ void metrics_daemon(struct buf *buf, const struct server *server)
 		.server = server,
 		.stats = *engine_stats(server->engine),
 		.start_us = (uint64_t)server->started_us,
-		.uptime_us = (uint64_t)(server_now().mono_ms - server->started_ms) * 1000,
+		.uptime_us = (uint64_t)(engine_now(server->engine).mono_ms - server->started_ms) * 1000,
 		.clients = server->clients,
 		.watchers = server->watchers.count,
 		.requests = server->requests,

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -11,18 +10,6 @@
 #include "records.h"
 
 enum { HANGUPS_EVERY_S = 1 };
-
-struct now server_now(void)
-{
-	struct timespec mono, wall;
-
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	return (struct now){
-		.mono_ms = (int64_t)mono.tv_sec * 1000 + mono.tv_nsec / 1000000,
-		.wall_us = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000,
-	};
-}
 
 uint64_t server_errors(const struct server *server)
 {
@@ -145,7 +132,7 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 
 void server_start(struct server *server, struct engine *engine, uint64_t event_seq)
 {
-	struct now now = server_now();
+	struct now now = engine_now(engine);
 
 	if (server->ring.last == 0)
 		ring_init(&server->ring, server->ring.keep, event_seq);
