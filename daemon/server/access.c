@@ -37,15 +37,18 @@ static void members(const struct access_rules *rules, bool changes, char *ret_te
 		snprintf(ret_text, size, "root and the user of imd");
 }
 
-int access_check(const struct access_rules *rules, unsigned rights, const struct verb_row *verb,
-	const char *user, struct error *error)
+bool access_allows(unsigned rights, const struct verb_row *verb)
+{
+	return ((verb->flags & VERB_CHANGES) == 0 || (rights & MAY_CHANGE)) &&
+		((verb->flags & VERB_READS) == 0 || (rights & MAY_READ));
+}
+
+int access_deny(const struct access_rules *rules, const struct verb_row *verb, const char *user,
+	struct error *error)
 {
 	bool changes = (verb->flags & VERB_CHANGES) != 0;
 	char text[LIMIT_ERROR_TEXT];
 
-	if ((!changes || (rights & MAY_CHANGE)) &&
-		((verb->flags & VERB_READS) == 0 || (rights & MAY_READ)))
-		return 0;
 	members(rules, changes, text, sizeof text);
 	return error_set(error, ERR_DENIED, "the user %s may not use %s, which %s: that is for %s", user,
 		verb->name, changes ? "changes something" : "shows the state", text);

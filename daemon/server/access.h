@@ -21,8 +21,10 @@ enum { MAY_CHANGE = 1 << 0, MAY_READ = 1 << 1, MAY_ALL = MAY_CHANGE | MAY_READ }
 
 /* What the client at the other end of a socket may, a set of the above. */
 unsigned access_rights(const struct access_rules *rules, int fd);
-/* Whether these rights are enough for a request; ERR_DENIED, with what user and why not. */
-int access_check(const struct access_rules *rules, unsigned rights, const struct verb_row *verb,
-	const char *user, struct error *error);
+/* Whether these rights are enough for a request. */
+bool access_allows(unsigned rights, const struct verb_row *verb);
+/* -1 with ERR_DENIED: why this user's are not. */
+int access_deny(const struct access_rules *rules, const struct verb_row *verb, const char *user,
+	struct error *error);
 
 #endif

@@ -103,12 +103,10 @@ static bool command_lost(const struct session *session, const struct request *re
 
 static bool command_denied(struct session *session, const struct verb_row *verb, struct error *error)
 {
-	struct server *server = session->server;
-
-	if (session->rights == MAY_ALL)
+	if (access_allows(session->rights, verb))
 		return false;
-	return access_check(&server->config.rules.access, session->rights, verb,
-		peers_origin(&server->peers, session->uid).user, error) < 0;
+	access_deny(&session->server->config.rules.access, verb, session_origin(session).user, error);
+	return true;
 }
 
 static void command_run(struct session *session, const struct request *request)

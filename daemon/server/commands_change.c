@@ -38,11 +38,6 @@ static int note_check(const char *note, struct error *error)
 	return 0;
 }
 
-static struct origin session_origin(const struct session *session)
-{
-	return peers_origin(&session->server->peers, session->uid);
-}
-
 int request_update(const struct session *session, const struct request *request,
 	struct core_event *ret_event, struct error *error)
 {

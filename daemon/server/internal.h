@@ -3,6 +3,7 @@
 #define IMD_SERVER_INTERNAL_H
 
 #include "listener.h"
+#include "origins.h"
 #include "peer.h"
 #include "proto/buf.h"
 #include "proto/words.h"
@@ -41,7 +42,7 @@ struct server {
 	uint64_t preview_tasks;
 	struct ring ring;
 	struct watchers watchers;
-	struct peers peers;
+	struct origins origins;
 	struct buf out;            /* the replies of the pass that is under way */
 	size_t pass_spent;
 	struct spec_line spec_line;

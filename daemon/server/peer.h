@@ -7,18 +7,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/spec.h"
-
-enum { PEERS_KNOWN = 16 };
-
-/* Names of users that were looked up, by uid: a lookup may ask a server far away, so it is done
- * once for a user. */
-struct peers {
-	struct origin known[PEERS_KNOWN];
-	unsigned count;
-	unsigned next; /* the place that the next one takes once all are taken */
-};
-
 /* A user that has clients, and how many. */
 struct user {
 	uid_t uid;
@@ -51,7 +39,5 @@ bool peer_in_group(const struct peer *peer, gid_t gid);
 
 /* The uid of the process that connected; 65534 where the kernel does not tell. */
 uid_t peer_uid(int fd);
-/* The uid with the user's name, or its number as text. */
-struct origin peers_origin(struct peers *peers, uid_t uid);
 
 #endif

@@ -147,6 +147,7 @@ void server_configure(struct server *server, const struct server_rules *rules)
 	struct link *link, *next;
 
 	server->config.rules = *rules;
+	origins_clear(&server->origins); /* a user may have another name by now */
 	for (link = server->sessions.next; link != &server->sessions; link = next) {
 		next = link->next;
 		session_renew_rights(LINK_OWNER(link, struct session, link));

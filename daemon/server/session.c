@@ -345,6 +345,13 @@ static void on_end(struct bufferevent *bev, short what, void *arg)
 	session_go(session);
 }
 
+struct origin session_origin(const struct session *session)
+{
+	struct server *server = session->server;
+
+	return origins_find(&server->origins, server->engine, session->uid);
+}
+
 struct session *session_new(struct server *server, int fd, uid_t uid)
 {
 	struct session *session = mem_zalloc(1, sizeof *session);

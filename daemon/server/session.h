@@ -85,6 +85,9 @@ void session_mute(struct session *session);
 /* Whether the client is gone for good, not only done with sending. */
 bool session_hung_up(const struct session *session);
 
+/* Who is at the other end. The name may have to be looked up, which may take long: only where it is shown. */
+struct origin session_origin(const struct session *session);
+
 /* For requests. A reply is appended to server->out, which is written when the pass is over. */
 void session_error(struct session *session, const struct error *error);
 /* Writes it before that, as far as it may be written by now. */
