@@ -250,14 +250,6 @@ int listener_init(struct listener *listener, const char *path, unsigned mode, in
 
 /* ---- accepting ----------------------------------------------------------------------------- */
 
-static void shed(int fd)
-{
-	static const char text[] = "ERR too-many the daemon is out of file descriptors\n";
-
-	send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	close(fd);
-}
-
 /* Out of descriptors, the socket stays readable and the loop would spin. So one client is told, by
  * means of the reserve, and the others wait in the backlog until a pause is over. */
 static void listener_pause(struct listener *listener, int failed)
@@ -268,7 +260,7 @@ static void listener_pause(struct listener *listener, int failed)
 		close(listener->reserve_fd);
 		fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
-			shed(fd);
+			listener->host->no_room(listener->arg, fd);
 		listener->reserve_fd = reserve_open();
 	}
 	event_del(listener->event);
@@ -299,7 +291,7 @@ static void on_client(evutil_socket_t listen_fd, short what, void *arg)
 
 		if (fd >= 0) {
 			listener->pausing = false;
-			listener->accepted(listener->arg, fd);
+			listener->host->accepted(listener->arg, fd);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
@@ -311,9 +303,9 @@ static void on_client(evutil_socket_t listen_fd, short what, void *arg)
 }
 
 int listener_set_up(struct listener *listener, struct event_base *base,
-	void (*accepted)(void *arg, int fd), void *arg)
+	const struct listener_host *host, void *arg)
 {
-	listener->accepted = accepted;
+	listener->host = host;
 	listener->arg = arg;
 	listener->event = event_new(base, listener->fd, EV_READ | EV_PERSIST, on_client, listener);
 	listener->again = evtimer_new(base, on_again, listener);

@@ -8,6 +8,13 @@
 
 #include "proto/error.h"
 
+struct listener_host {
+	/* Takes over a connection, which is non-blocking and closed on exec. */
+	void (*accepted)(void *arg, int fd);
+	/* The same where there is no descriptor for it: it is to be told so, and closed at once. */
+	void (*no_room)(void *arg, int fd);
+};
+
 struct listener {
 	int fd;
 	int lock_fd;          /* holds the lock on the path, -1: none (a socket handed in) */
@@ -16,8 +23,7 @@ struct listener {
 	struct event *event;  /* a client waits */
 	struct event *again;  /* the pause after running out of descriptors is over */
 	bool pausing;         /* no client could be accepted since; it is logged but once */
-	/* Takes over a connection, which is non-blocking and closed on exec. */
-	void (*accepted)(void *arg, int fd);
+	const struct listener_host *host;
 	void *arg;
 };
 
@@ -25,8 +31,9 @@ struct listener {
  * listener_start. After an error there is nothing to release. */
 int listener_init(struct listener *listener, const char *path, unsigned mode, int listen_fd,
 	struct error *error);
+/* The host is not copied. */
 int listener_set_up(struct listener *listener, struct event_base *base,
-	void (*accepted)(void *arg, int fd), void *arg);
+	const struct listener_host *host, void *arg);
 void listener_start(struct listener *listener);
 /* Ends accepting, and removes the socket file if it is the listener's own; the lock on its path stays. Who
  * waits to be accepted on a socket that was handed in goes on waiting. */

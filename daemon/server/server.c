@@ -29,6 +29,11 @@ static void shed(struct server *server, int fd, const char *text)
 	close(fd);
 }
 
+static void on_no_room(void *arg, int fd)
+{
+	shed(arg, fd, "ERR too-many the daemon is out of file descriptors\n");
+}
+
 static void on_accepted(void *arg, int fd)
 {
 	struct server *server = arg;
@@ -105,6 +110,8 @@ static int server_events_new(struct server *server)
 	return watchers_init(server, server->base);
 }
 
+static const struct listener_host server_listens = {.accepted = on_accepted, .no_room = on_no_room};
+
 struct server *server_new(struct event_base *base, const struct server_config *config,
 	struct error *error)
 {
@@ -122,7 +129,7 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 		return NULL;
 	}
 	if (server_events_new(server) < 0 ||
-		listener_set_up(&server->listener, base, on_accepted, server) < 0) {
+		listener_set_up(&server->listener, base, &server_listens, server) < 0) {
 		error_set(error, ERR_INTERNAL, "cannot set up the events of the server");
 		server_free(server);
 		return NULL;

@@ -415,35 +415,40 @@ void session_free(struct session *session)
 	free(session);
 }
 
-void session_shut_down(struct session *session, const char *text)
+void session_shut_down(struct session *session, const struct error *why)
 {
-	size_t skip = session->listing.place.open ? 0 : 1; /* a line that was begun is ended first */
+	struct buf *out = &session->server->out;
 
+	assert(out->len == 0);
+	listing_end_line(&session->listing, out);
+	session_error(session, why);
 	if (!session->mute && session_waiting(session) > 0) {
 		evbuffer_unfreeze(session->output, 1);
 		evbuffer_write(session->output, session->fd);
 		evbuffer_freeze(session->output, 1);
 	}
 	if (!session->mute && session_waiting(session) == 0)
-		session_send(session, text + skip, strlen(text + skip));
+		session_send(session, out->data, out->len);
+	out->len = 0;
 	session_close(session);
 }
 
 void session_stop(struct session *session)
 {
+	static const struct error why = {ERR_SHUTTING_DOWN, "the daemon ends"};
+
 	if (session->wait == WAIT_CHANGE)
 		session_close(session);
 	else
-		session_shut_down(session, "\nERR shutting-down the daemon ends\n");
+		session_shut_down(session, &why);
 }
 
 void session_renew_rights(struct session *session)
 {
-	struct server *server = session->server;
+	static const struct error why = {ERR_DENIED, "the user may not watch any more"};
 
-	session->rights = access_rights(&server->config.rules.access, session->fd);
+	session->rights = access_rights(&session->server->config.rules.access, session->fd);
 	if ((session->rights & MAY_READ) || session->watch.state == WATCH_OFF)
 		return;
-	server->errors[ERR_DENIED]++;
-	session_shut_down(session, "\nERR denied the user may not watch any more\n");
+	session_shut_down(session, &why);
 }

@@ -70,9 +70,8 @@ void session_close(struct session *session);
 void session_free(struct session *session);
 /* Goes on with what there is to do. */
 void session_go(struct session *session);
-/* Tells a client why it is closed, as far as its socket takes it, and closes. The text is a line ERR,
- * with an LF before it. */
-void session_shut_down(struct session *session, const char *text);
+/* Tells a client why it is closed, as far as its socket takes it, and closes. Not from within a pass. */
+void session_shut_down(struct session *session, const struct error *why);
 /* The daemon ends: closes it, and tells the client where that nothing was begun is known. */
 void session_stop(struct session *session);
 /* Finds out what the client may by the rules as they are now. A watch that it may have no more ends with

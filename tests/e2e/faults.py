@@ -86,6 +86,7 @@ def out_of_descriptors():
             equal(line.code, "too-many", "what is told without a descriptor")
             extra.expect_closed()
             shed += 1
+        equal(client.stat("errors"), str(shed), "errors that clients were told")
         waiting = [imd.client() for _ in range(20)]
         spends_little(imd, client, watcher, 1, "without descriptors")
         equal(len(client.ok("SPEC").records), 1, "SPEC meanwhile")
