@@ -5,6 +5,24 @@
 
 #include "peer.h"
 
+static bool is_admin(const struct access_rules *rules, const struct peer *peer)
+{
+	return peer->uid == 0 || peer->uid == geteuid() ||
+		(rules->admin_group != NULL && peer_in_group(peer, rules->admin_gid));
+}
+
+bool access_admin(const struct access_rules *rules, int fd)
+{
+	struct peer peer;
+	bool admin;
+
+	if (peer_init(&peer, fd) < 0)
+		return false;
+	admin = is_admin(rules, &peer);
+	peer_fini(&peer);
+	return admin;
+}
+
 unsigned access_rights(const struct access_rules *rules, int fd)
 {
 	struct peer peer;
@@ -14,9 +32,7 @@ unsigned access_rights(const struct access_rules *rules, int fd)
 		return MAY_ALL;
 	if (peer_init(&peer, fd) < 0)
 		return 0;
-	if (peer.uid == 0 || peer.uid == geteuid())
-		rights = MAY_ALL;
-	else if (rules->admin_group != NULL && peer_in_group(&peer, rules->admin_gid))
+	if (is_admin(rules, &peer))
 		rights = MAY_ALL;
 	else if (rules->read_group != NULL && peer_in_group(&peer, rules->read_gid))
 		rights = MAY_READ;

@@ -19,6 +19,8 @@ struct access_rules {
 
 enum { MAY_CHANGE = 1 << 0, MAY_READ = 1 << 1, MAY_ALL = MAY_CHANGE | MAY_READ };
 
+/* Whether at the other end of a socket is root, the user that imd runs as, or one of the admin_group. */
+bool access_admin(const struct access_rules *rules, int fd);
 /* What the client at the other end of a socket may, a set of the above. */
 unsigned access_rights(const struct access_rules *rules, int fd);
 /* Whether these rights are enough for a request. */

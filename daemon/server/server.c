@@ -9,7 +9,11 @@
 #include "proto/mem.h"
 #include "records.h"
 
-enum { HANGUPS_EVERY_S = 1 };
+enum {
+	HANGUPS_EVERY_S = 1,
+	KEPT_PART = 10,      /* of the places for clients a tenth, */
+	KEPT_MAX = 3,        /* and so many at most, are for administrators */
+};
 
 uint64_t server_errors(const struct server *server)
 {
@@ -34,6 +38,15 @@ static void on_no_room(void *arg, int fd)
 	shed(arg, fd, "ERR too-many the daemon is out of file descriptors\n");
 }
 
+/* How many clients there may be before only administrators are let in: whoever can connect could keep them
+ * out otherwise, without any right, by staying. */
+static uint32_t places_for_all(uint32_t max_clients)
+{
+	uint32_t kept = max_clients / KEPT_PART;
+
+	return max_clients - (kept < KEPT_MAX ? kept : KEPT_MAX);
+}
+
 static void on_accepted(void *arg, int fd)
 {
 	struct server *server = arg;
@@ -42,6 +55,9 @@ static void on_accepted(void *arg, int fd)
 
 	if (server->clients >= rules->max_clients)
 		shed(server, fd, "ERR too-many there are as many clients as may be\n");
+	else if (server->clients >= places_for_all(rules->max_clients) &&
+		!access_admin(&rules->access, fd))
+		shed(server, fd, "ERR too-many the places that are left are for root and administrators\n");
 	else if (rules->max_clients_per_user > 0 &&
 		users_clients(&server->users, uid) >= rules->max_clients_per_user)
 		shed(server, fd, "ERR too-many this user has as many clients as one may have\n");

@@ -250,6 +250,47 @@ def so_many_clients_of_one_user():
             mine[-1].ok("PING")
 
 
+def too_many(client, pattern):
+    line = client.line()
+    equal(line.code, "too-many", line)
+    matches(pattern, line.text, "one too many")
+    client.expect_closed()
+
+
+@case
+def others_cannot_take_the_last_places():
+    with daemon("--max-clients=20", f"--admin-group={ADMINS}") as imd:
+        crowd = [As(imd.path, ALICE if number % 2 else BOB) for number in range(18)]
+        for client in crowd:
+            client.ok("PING")
+        too_many(As(imd.path, ALICE), "the places that are left are for root and administrators")
+        admin = As(imd.path, ALICE, groups=[gid(ADMINS)])
+        admin.ok("UPDATE 1 1")
+        root = imd.client()
+        equal(root.stat("clients"), "20", "clients")
+        for who in As(imd.path, ALICE, gid(ADMINS)), imd.client():
+            too_many(who, "as many clients as may be$")
+        crowd.pop().ok("QUIT")
+        await_that(lambda: root.stat("clients") == "19", "a client is gone")
+        too_many(As(imd.path, BOB), "the places that are left")
+        imd.client().ok("PING")
+
+
+@case
+def the_last_place_of_ten_and_none_of_fewer():
+    with daemon("--max-clients=10") as imd:
+        crowd = [As(imd.path, ALICE) for _ in range(9)]
+        for client in crowd:
+            client.ok("PING")
+        too_many(As(imd.path, ALICE, gid(ADMINS)), "the places that are left")
+        imd.client().ok("PING")
+    with daemon("--max-clients=9") as imd:
+        crowd = [As(imd.path, ALICE) for _ in range(9)]
+        for client in crowd:
+            client.ok("PING")
+        too_many(imd.client(), "as many clients as may be$")
+
+
 @case
 def imctl_says_so():
     need_imctl()
