@@ -181,6 +181,66 @@ void completion_add_quoted(struct buf *buf, const char *text)
 	buf_add_char(buf, '\'');
 }
 
+/* ---- what bash and zsh both understand ------------------------------------------------------ */
+
+static const char common_value[] =
+	"# The kind of the value of an option.\n"
+	"_imctl_value()\n"
+	"{\n"
+	"	case $1 in\n";
+
+static const char common_note[] =
+	"	*) completes='' ;;\n"
+	"	esac\n"
+	"}\n"
+	"\n"
+	"_imctl_note()\n"
+	"{\n"
+	"	case $1 in\n"
+	"	-g | --group) group=$2 ;;\n"
+	"	-s | --socket) socket=$2 ;;\n"
+	"	esac\n"
+	"}\n"
+	"\n"
+	"# A bundle of letters; what stands behind one that takes a value is that.\n"
+	"_imctl_letters()\n"
+	"{\n"
+	"	local flags=${1%%[";
+
+static const char common_letters[] =
+	"]*}\n"
+	"	local rest=${1:${#flags}}\n"
+	"	case $rest in\n"
+	"	?) pending=-$rest ;;\n"
+	"	??*) _imctl_note \"-${rest:0:1}\" \"${rest:1}\" ;;\n"
+	"	esac\n"
+	"}\n"
+	"\n";
+
+static void add_value_row(struct buf *buf, unsigned option)
+{
+	struct ctl_option_row row = ctl_option_row(option);
+
+	if (completion_of_option(option) == COMPLETE_NOTHING)
+		return;
+	buf_add_char(buf, '\t');
+	if (row.letter != 0)
+		buf_addf(buf, "-%c | ", row.letter);
+	buf_addf(buf, "--%s) completes=%s ;;\n", row.key, completion_name(completion_of_option(option)));
+}
+
+void completion_add_common(struct buf *buf)
+{
+	buf_add_str(buf, common_value);
+	for (unsigned option = 0; option < CTL_OPTION_COUNT; option++)
+		add_value_row(buf, option);
+	buf_add_str(buf, common_note);
+	completion_add_value_letters(buf);
+	buf_add_str(buf, common_letters);
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
 static void say_unknown_shell(const char *name)
 {
 	struct buf known = BUF_INIT;

@@ -36,6 +36,11 @@ void completion_add_shells(struct buf *buf);
 /* Appends text in single quotes, as all these shells understand them. */
 void completion_add_quoted(struct buf *buf, const char *text);
 
+/* Appends the functions that the scripts for bash and zsh have in common: _imctl_value sets $completes to the
+ * kind of an option's value, _imctl_note and _imctl_letters take options in, and set $group, $socket and
+ * $pending. */
+void completion_add_common(struct buf *buf);
+
 /* Each appends the script for a shell. */
 void completion_bash(struct buf *buf);
 void completion_zsh(struct buf *buf);

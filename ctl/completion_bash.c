@@ -12,21 +12,13 @@ static const char head[] =
 	"	commands='' options='' completes=''\n"
 	"	case $1 in\n";
 
-static const char of_values[] =
+static const char row_end[] =
 	"	esac\n"
 	"}\n"
-	"\n"
-	"# The kind of the value of an option.\n"
-	"_imctl_value()\n"
-	"{\n"
-	"	case $1 in\n";
+	"\n";
 
 /* Candidates are compared here, and not by compgen -W, which would expand what imd says. */
 static const char asking[] =
-	"	*) completes='' ;;\n"
-	"	esac\n"
-	"}\n"
-	"\n"
 	"_imctl_ask()\n"
 	"{\n"
 	"	\"${COMP_WORDS[0]/#\\~/$HOME}\" --timeout=1s --quiet ${socket:+--socket=\"$socket\"} \"$@\" 2>/dev/null\n"
@@ -61,14 +53,6 @@ static const char walking[] =
 	"	esac\n"
 	"}\n"
 	"\n"
-	"_imctl_note()\n"
-	"{\n"
-	"	case $1 in\n"
-	"	-g | --group) group=$2 ;;\n"
-	"	-s | --socket) socket=$2 ;;\n"
-	"	esac\n"
-	"}\n"
-	"\n"
 	"# The command line up to the word in question: $said. A value that is written to its option (--key=value)\n"
 	"# comes in three words, for bash parts words at a \"=\".\n"
 	"_imctl_join()\n"
@@ -83,20 +67,6 @@ static const char walking[] =
 	"			said[++last]=${COMP_WORDS[i]}\n"
 	"		fi\n"
 	"	done\n"
-	"}\n"
-	"\n"
-	"# A bundle of letters; what stands behind one that takes a value is that.\n"
-	"_imctl_letters()\n"
-	"{\n"
-	"	local flags=${1%%[";
-
-static const char walking_letters[] =
-	"]*}\n"
-	"	local rest=${1:${#flags}}\n"
-	"	case $rest in\n"
-	"	?) pending=-$rest ;;\n"
-	"	??*) _imctl_note \"-${rest:0:1}\" \"${rest:1}\" ;;\n"
-	"	esac\n"
 	"}\n"
 	"\n"
 	"# Of the words before it: which are no options, and what the last one has still to be given.\n"
@@ -216,18 +186,6 @@ static void add_command_row(struct buf *buf, const struct command *command)
 	buf_add_str(buf, " ;;\n");
 }
 
-static void add_value_row(struct buf *buf, unsigned option)
-{
-	struct ctl_option_row row = ctl_option_row(option);
-
-	if (completion_of_option(option) == COMPLETE_NOTHING)
-		return;
-	buf_add_char(buf, '\t');
-	if (row.letter != 0)
-		buf_addf(buf, "-%c | ", row.letter);
-	buf_addf(buf, "--%s) completes=%s ;;\n", row.key, completion_name(completion_of_option(option)));
-}
-
 void completion_bash(struct buf *buf)
 {
 	buf_add_str(buf, head);
@@ -235,14 +193,11 @@ void completion_bash(struct buf *buf)
 	completion_each_family(buf, add_words_row);
 	for (size_t i = 0; command_at(i) != NULL; i++)
 		add_command_row(buf, command_at(i));
-	buf_add_str(buf, of_values);
-	for (unsigned option = 0; option < CTL_OPTION_COUNT; option++)
-		add_value_row(buf, option);
+	buf_add_str(buf, row_end);
+	completion_add_common(buf);
 	buf_add_str(buf, asking);
 	completion_add_shells(buf);
 	buf_add_str(buf, walking);
-	completion_add_value_letters(buf);
-	buf_add_str(buf, walking_letters);
 	completion_add_value_options(buf, " | ");
 	buf_add_str(buf, tail);
 }
