@@ -10,43 +10,20 @@
 
 enum { STATUS_EVERY_S = 1 };
 
-struct totals {
-	uint64_t live, available;
-	uint32_t rollouts;
-	const struct group *rolling; /* one of those whose graph runs */
-};
-
-static struct totals core_totals(const struct core *core)
-{
-	struct totals totals = {0};
-
-	for (uint32_t i = 0; i < core->group_count; i++) {
-		const struct group *group = core->groups[i];
-
-		totals.live += group->live;
-		totals.available += group->available;
-		if (group->active != NULL) {
-			totals.rollouts++;
-			totals.rolling = group;
-		}
-	}
-	return totals;
-}
-
 static void status_tell(const struct status *status)
 {
 	const struct core *core = engine_core(status->engine);
-	struct totals totals = core_totals(core);
+	struct core_totals totals = core_totals(core);
 	char text[NOTIFY_STATUS_SIZE], rollout[NOTIFY_STATUS_SIZE / 2] = "";
 
-	if (totals.rollouts == 1) {
+	if (totals.active == 1) {
 		const struct graph *graph = totals.rolling->active;
 
 		snprintf(rollout, sizeof rollout, "; %s to revision %" PRIu64 ": %" PRIu32 " of %" PRIu32
 			" tasks done", totals.rolling->name, graph->revision,
 			graph->counts[TASK_SUCCEEDED], graph->task_count);
-	} else if (totals.rollouts > 1) {
-		snprintf(rollout, sizeof rollout, "; %" PRIu32 " rollouts", totals.rollouts);
+	} else if (totals.active > 1) {
+		snprintf(rollout, sizeof rollout, "; %" PRIu64 " rollouts", totals.active);
 	}
 	snprintf(text, sizeof text,
 		"%sgroups: %" PRIu32 ", nodes: %" PRIu64 ", available: %" PRIu64 "%s",

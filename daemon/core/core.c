@@ -202,3 +202,24 @@ int64_t core_deadline(const struct core *core)
 {
 	return timers_next(&core->timers);
 }
+
+struct core_totals core_totals(const struct core *core)
+{
+	struct core_totals totals = {0};
+
+	for (uint32_t i = 0; i < core->group_count; i++) {
+		const struct group *group = core->groups[i];
+
+		totals.live += group->live;
+		totals.available += group->available;
+		totals.in_flight += group->in_flight;
+		for (int state = 0; state < NODE_STATE_COUNT; state++)
+			totals.nodes[state] += group->states[state];
+		if (group->active == NULL)
+			continue;
+		totals.active++;
+		totals.graphs[group->active->state]++;
+		totals.rolling = group;
+	}
+	return totals;
+}

@@ -163,6 +163,16 @@ int core_graph_lookup(const struct core *core, const struct id_prefix *prefix,
 int core_node_lookup(const struct core *core, const struct id_prefix *prefix,
 	struct node **ret_node, struct error *error);
 
+/* What all groups have together, counted in time linear in their number. */
+struct core_totals {
+	uint64_t live, available, in_flight;
+	uint64_t nodes[NODE_STATE_COUNT];   /* the live ones by state */
+	uint64_t active;                    /* graphs that are being carried out, */
+	uint64_t graphs[GRAPH_STATE_COUNT]; /* the same by state, */
+	const struct group *rolling;        /* and the group of one of them, NULL: there is none */
+};
+struct core_totals core_totals(const struct core *core);
+
 /* Loading what a store has kept, into a core fresh from core_init: groups, their specs (oldest first; the last is the
  * current one), graphs (oldest first) with tasks and edges, nodes in any order; then the end, which
  * rebuilds all that is derived and asks the driver for the truth about every live node. Things are

@@ -5,28 +5,13 @@
 #include "metrics.h"
 #include "records.h"
 
-struct totals {
-	uint64_t nodes[NODE_STATE_COUNT];
-	uint64_t active;
-	uint64_t in_flight;
-	uint64_t plans;
-};
-
-static struct totals totals_of(const struct core *core)
+static uint64_t all_plans(const struct core_counters *counters)
 {
-	struct totals totals = {0};
+	uint64_t plans = 0;
 
-	for (uint32_t i = 0; i < core->group_count; i++) {
-		const struct group *group = core->groups[i];
-
-		for (int state = 0; state < NODE_STATE_COUNT; state++)
-			totals.nodes[state] += group->states[state];
-		totals.active += group->active != NULL;
-		totals.in_flight += group->in_flight;
-	}
 	for (int reason = 0; reason < REASON_COUNT; reason++)
-		totals.plans += core->counters.plans[reason];
-	return totals;
+		plans += counters->plans[reason];
+	return plans;
 }
 
 static void stats_server(struct buf *out, const struct server *server)
@@ -47,7 +32,7 @@ static void stats_server(struct buf *out, const struct server *server)
 static void stats_core(struct buf *out, const struct core *core)
 {
 	const struct core_counters *counters = &core->counters;
-	struct totals totals = totals_of(core);
+	struct core_totals totals = core_totals(core);
 
 	records_stat(out, "groups", core->group_count);
 	records_stat(out, "nodes-starting", totals.nodes[NODE_STARTING]);
@@ -56,7 +41,7 @@ static void stats_core(struct buf *out, const struct core *core)
 	records_stat(out, "nodes-shutting-down", totals.nodes[NODE_SHUTTING_DOWN]);
 	records_stat(out, "graphs-active", totals.active);
 	records_stat(out, "tasks-in-flight", totals.in_flight);
-	records_stat(out, "plans", totals.plans);
+	records_stat(out, "plans", all_plans(counters));
 	records_stat(out, "tasks-started", counters->tasks_started);
 	records_stat(out, "tasks-succeeded", counters->tasks_succeeded);
 	records_stat(out, "tasks-failed", counters->tasks_failed);

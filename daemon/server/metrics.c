@@ -14,8 +14,8 @@ struct figures {
 	uint64_t start_us, uptime_us;
 	uint64_t clients, watchers, requests;
 	uint64_t events, ring_events, ring_bytes;
-	uint64_t groups, in_flight;
-	uint64_t active[GRAPH_STATE_COUNT];
+	uint64_t groups;
+	struct core_totals totals;
 };
 
 enum metric_type { GAUGE, COUNTER, HISTOGRAM };
@@ -134,7 +134,7 @@ static void add_graphs(struct buf *buf, const struct metric *metric, const struc
 {
 	for (int state = GRAPH_RUNNING; state <= GRAPH_RUNNING_ERRORED; state++)
 		add_labelled(buf, metric, "state", graph_state_name((enum graph_state)state),
-			figures->active[state]);
+			figures->totals.graphs[state]);
 }
 
 /* Buckets are cumulative here. */
@@ -189,7 +189,7 @@ static const struct metric daemon_metrics[] = {
 	{"imd_groups", GAUGE, NULL, "Groups.", FIGURE(groups), add_number},
 	{"imd_graphs", GAUGE, NULL, "Task graphs that are being carried out, by state.", 0,
 		add_graphs},
-	{"imd_tasks_in_flight", GAUGE, NULL, "Tasks that are in flight.", FIGURE(in_flight),
+	{"imd_tasks_in_flight", GAUGE, NULL, "Tasks that are in flight.", FIGURE(totals.in_flight),
 		add_number},
 	{"imd_plans", COUNTER, NULL,
 		"Graphs that were planned and begun, by reason; kill and heal replace nodes.", 0,
@@ -218,21 +218,9 @@ static const struct metric group_metrics[METRICS_OF_GROUPS] = {
 		.help = "Nodes that the spec declares, by group."},
 };
 
-static void figures_of_core(struct figures *figures, const struct core *core)
-{
-	figures->counters = core->counters;
-	figures->groups = core->group_count;
-	for (uint32_t i = 0; i < core->group_count; i++) {
-		const struct group *group = core->groups[i];
-
-		if (group->active != NULL)
-			figures->active[group->active->state]++;
-		figures->in_flight += group->in_flight;
-	}
-}
-
 void metrics_daemon(struct buf *buf, const struct server *server)
 {
+	const struct core *core = engine_core(server->engine);
 	struct figures figures = {
 		.server = server,
 		.stats = *engine_stats(server->engine),
@@ -244,9 +232,11 @@ void metrics_daemon(struct buf *buf, const struct server *server)
 		.events = server->ring.published,
 		.ring_events = ring_events(&server->ring),
 		.ring_bytes = ring_bytes(&server->ring),
+		.groups = core->group_count,
+		.counters = core->counters,
+		.totals = core_totals(core),
 	};
 
-	figures_of_core(&figures, engine_core(server->engine));
 	for (size_t i = 0; i < sizeof daemon_metrics / sizeof daemon_metrics[0]; i++) {
 		add_head(buf, &daemon_metrics[i]);
 		daemon_metrics[i].add(buf, &daemon_metrics[i], &figures);
