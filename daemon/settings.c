@@ -12,7 +12,7 @@
 #include "proto/mem.h"
 #include "team.h"
 
-enum { MODE_MAX = 0777, SURGE_PERCENT_MAX = 1000, MILLION = 1000000 };
+enum { MODE_MAX = 0777, MILLION = 1000000 };
 
 /* What every kind has to be told. */
 #define SET_ARGUMENTS                                                                              \
@@ -362,9 +362,9 @@ const struct setting settings[] = {
 	{"mock-flaky", 0, "P", "how probably a start or stop fails in the mock driver (0)",
 		&kind_probability, PLACE(mock.flaky_millionths), 0, 0, SETTING_MOCK},
 	{"max-surge", 0, "N|P%", "nodes above the size while a change runs (0)", &kind_amount,
-		PLACE(core.policy.max_surge), 0, SURGE_PERCENT_MAX, SETTING_GROUP},
+		PLACE(core.policy.max_surge), 0, LIMIT_SURGE_PERCENT, SETTING_GROUP},
 	{"max-unavailable", 0, "N|P%", "nodes below the size while a change runs (1)", &kind_amount,
-		PLACE(core.policy.max_unavailable), 0, 100, SETTING_GROUP},
+		PLACE(core.policy.max_unavailable), 0, LIMIT_UNAVAILABLE_PERCENT, SETTING_GROUP},
 	{"max-parallel", 0, "N", "tasks in flight at once in a group, 0 for no limit (0)", &kind_u32,
 		PLACE(core.policy.max_parallel), 0, LIMIT_SIZE, SETTING_GROUP},
 	{"min-ready", 0, "DURATION", "how long a node must run to be available (0)", &kind_duration,

@@ -4,8 +4,6 @@
 #include "commands.h"
 #include "proto/mem.h"
 
-enum { SURGE_PERCENT_MAX = 1000, UNAVAILABLE_PERCENT_MAX = 100 };
-
 static int policy_read(const struct request *request, struct policy *policy, struct error *error)
 {
 	const char *surge = request->options[OPT_MAX_SURGE];
@@ -15,10 +13,10 @@ static int policy_read(const struct request *request, struct policy *policy, str
 	uint64_t number;
 
 	if (surge != NULL &&
-		arg_amount(surge, "max-surge", SURGE_PERCENT_MAX, &policy->max_surge, error) < 0)
+		arg_amount(surge, "max-surge", LIMIT_SURGE_PERCENT, &policy->max_surge, error) < 0)
 		return -1;
 	if (unavailable != NULL && arg_amount(unavailable, "max-unavailable",
-			UNAVAILABLE_PERCENT_MAX, &policy->max_unavailable, error) < 0)
+			LIMIT_UNAVAILABLE_PERCENT, &policy->max_unavailable, error) < 0)
 		return -1;
 	if (parallel != NULL) {
 		if (arg_number(parallel, "max-parallel", 0, LIMIT_SIZE, &number, error) < 0)
