@@ -38,20 +38,17 @@ static const struct {
 	[EVENT_GRAPH_CANCELLED] = {"graph-cancelled", LEVEL_NOTICE},
 };
 
-/* One that could not be started has not died: its graph has failed, and says so. */
+/* What the core counts as deaths and as replacements. One that could not be started has not died: its
+ * graph has failed, and says so. */
 static bool tells_death(const struct notice *notice)
 {
 	return notice->type == EVENT_NODE_STATE && notice->node->state == NODE_FAILED &&
-		notice->node->started_us != 0;
+		notice->node->died;
 }
 
 static bool tells_replacement(const struct notice *notice)
 {
-	const struct graph *graph = notice->graph;
-
-	return notice->type == EVENT_TASK_SUCCEEDED &&
-		(graph->reason == REASON_HEAL || graph->reason == REASON_KILL) &&
-		graph->tasks[notice->task].action == ACTION_START_NODE;
+	return notice->type == EVENT_TASK_SUCCEEDED && notice->graph->tasks[notice->task].replaces;
 }
 
 /* ---- notes --------------------------------------------------------------------------------- */

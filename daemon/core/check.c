@@ -4,7 +4,7 @@
 #include "internal.h"
 
 struct tally {
-	uint32_t live, available, in_flight;
+	uint32_t live, available, in_flight, losses;
 	uint32_t states[NODE_STATE_COUNT];
 };
 
@@ -51,6 +51,7 @@ static int check_node(const struct core *core, const struct group *group, uint32
 	CHECK((node->op != OP_START && node->op != OP_CANCEL) || node->state == NODE_STARTING);
 	CHECK((node->op != OP_START && node->op != OP_STOP) || node->graph != GRAPH_NONE);
 	CHECK(node->state != NODE_STARTING || node->graph != GRAPH_NONE);
+	CHECK(!node->heir || !group->slots[slot].lost);
 	CHECK(node->settle == TASK_NONE || (group->active &&
 		group->active->tasks[node->settle].gate == GATE_SETTLE));
 	tally->live++;
@@ -123,12 +124,14 @@ static int check_group(const struct core *core, const struct group *group, struc
 	const struct graph *graph;
 	uint32_t graphs = 0, ended = 0;
 
-	for (uint32_t i = 0; i < group->slots_used; i++)
+	for (uint32_t i = 0; i < group->slots_used; i++) {
+		tally.losses += group->slots[i].lost;
 		if (group->slots[i].node != NODE_NONE &&
 			check_node(core, group, i, &tally, error) < 0)
 			return -1;
+	}
 	CHECK(tally.live == group->live && tally.available == group->available);
-	CHECK(tally.in_flight == group->in_flight);
+	CHECK(tally.in_flight == group->in_flight && tally.losses == group->losses);
 	for (enum node_state state = 0; state <= NODE_SHUTTING_DOWN; state++)
 		CHECK(tally.states[state] == group->states[state]);
 	TAILQ_FOREACH(graph, &group->graphs, entry) {

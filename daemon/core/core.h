@@ -73,7 +73,7 @@ struct core {
 	uint32_t runnable_head, runnable_count, runnable_capacity;
 	struct core_counters {     /* since the start of the daemon */
 		uint64_t tasks_started, tasks_succeeded, tasks_failed, tasks_retried,
-			tasks_cancelled, nodes_started, nodes_died;
+			tasks_cancelled, nodes_started, nodes_died, nodes_replaced;
 		uint64_t plans[REASON_COUNT];
 	} counters;
 	struct update *update;     /* of the step under way */

@@ -125,6 +125,8 @@ static void task_begin(struct core *core, struct graph *graph, uint32_t task)
 		ref = node_ref(core, &t->node);
 		assert(ref != NODE_NONE && node_live(node_at(&core->nodes, ref)));
 		assert(!floor_holds(core, graph, task));
+		if (node_at(&core->nodes, ref)->state == NODE_UNHEALTHY)
+			loss_begin(core, ref);
 		node_set_state(core, ref, NODE_SHUTTING_DOWN, NULL);
 		task_take_node(core, graph, task, ref, OP_STOP);
 		break;
@@ -387,6 +389,8 @@ static void graph_end(struct core *core, struct graph *graph, enum event_type ty
 	group->ended_tasks += graph->task_count;
 	if (group->active == graph)
 		group->active = NULL;
+	if (graph->state == GRAPH_SUCCEEDED)
+		losses_forget(group);
 	change_graph(core, graph);
 	notice_graph(core, type, graph);
 	heal_graph_ended(core, group, graph);

@@ -56,6 +56,7 @@ struct task {
 	uint8_t gate;         /* enum task_gate */
 	uint16_t attempt;     /* 1 with the first; 0 before it */
 	bool changed;         /* is in the changes of the batch that fills */
+	bool replaces;        /* as its success is told: its node has replaced a lost one */
 };
 
 /* A queue of tasks linked through task.next. */

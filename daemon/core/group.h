@@ -13,7 +13,8 @@
 /* A slot: who lives in it, and how long it must wait after deaths. */
 struct slot {
 	uint32_t node;         /* the live node, NODE_NONE: free */
-	uint32_t backoff_ms;   /* the delay after its next death, 0: none yet */
+	uint32_t backoff_ms : 31; /* the delay after its next death, 0: none yet */
+	uint32_t lost : 1;     /* a node was lost here, and who is started next replaces it */
 	int64_t not_before_ms; /* monotonic: no start in this slot before it */
 };
 
@@ -42,6 +43,7 @@ struct group {
 	uint32_t live;
 	uint32_t available;
 	uint32_t in_flight;    /* nodes with a task in flight */
+	uint32_t losses;       /* slots whose lost node nobody has been started for */
 	uint32_t inspections;  /* nodes of which the driver has yet to say how they are */
 	uint32_t states[NODE_STATE_COUNT]; /* live nodes by state */
 	struct ended_ring ended;

@@ -123,6 +123,24 @@ void heal_forget(struct core *core, struct group *group);
 bool heal_needed(const struct group *group);
 void heal_later(struct core *core, struct group *group, int64_t at_ms);
 
+/* loss.c: which nodes were lost, and which ones replace them. */
+/* The node is lost, or about to be: it dies, is killed, or is stopped while it is unhealthy. */
+void loss_begin(struct core *core, uint32_t node);
+/* It could not be killed or stopped, and is there. */
+void loss_averted(struct core *core, uint32_t node);
+/* It has died or was killed: its end, which follows, is told as that. */
+void loss_count_death(struct core *core, uint32_t node);
+/* It is new in its slot, and makes up for what was lost there; it ends without having done so; its start
+ * has succeeded, and whether it has. */
+void loss_inherit(struct core *core, uint32_t node);
+void loss_leave(struct core *core, uint32_t node);
+bool loss_made_up(struct core *core, uint32_t node);
+/* A graph begins: it tells where what was lost is made up for, if at all. */
+void losses_place(const struct core *core, struct group *group, const struct graph *graph);
+void losses_forget(struct group *group);
+/* Once graphs and nodes are loaded and tied together. */
+void losses_load(struct core *core, struct group *group);
+
 /* request.c: what users ask. */
 int step_update(struct core *core, struct core_event *event, struct error *error);
 int step_kill(struct core *core, struct core_event *event, struct error *error);

@@ -54,6 +54,7 @@ uint32_t node_create(struct core *core, struct group *group, const struct task *
 	id_index_add(&core->node_ids, &node->id, ref);
 	group->live++;
 	group->states[NODE_STARTING]++;
+	loss_inherit(core, ref);
 	core->counters.nodes_started++;
 	change_node(core, ref);
 	notice_node(core, EVENT_NODE_STARTED, ref);
@@ -116,6 +117,8 @@ void node_set_state(struct core *core, uint32_t ref, enum node_state state, cons
 	struct node *node = node_at(&core->nodes, ref);
 
 	assert(state <= NODE_SHUTTING_DOWN);
+	if (state == NODE_UNHEALTHY)
+		loss_averted(core, ref);
 	if (state == NODE_RUNNING) {
 		node->running_ms = core->now.mono_ms;
 		if (node->started_us == 0)
@@ -140,6 +143,7 @@ void node_close(struct core *core, uint32_t ref, enum node_state state, const ch
 
 	assert(node_live(node) && state > NODE_SHUTTING_DOWN);
 	node_inspected(core, node);
+	loss_leave(core, ref);
 	node->op = OP_NONE;
 	node->finished_us = core->now.wall_us;
 	node_move(core, ref, state, error);

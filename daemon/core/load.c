@@ -124,6 +124,7 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 	node->group = group->index;
 	node->used = true;
 	node->changed = node->available = node->inspecting = false;
+	node->heir = node->lost = node->died = false;
 	node->graph = GRAPH_NONE;
 	node->task = node->settle = TASK_NONE;
 	node->ready_timer = TIMER_NONE;
@@ -388,6 +389,7 @@ int core_load_end(struct core *core, const struct now *now, struct update *updat
 			return contradiction(error, "the id of the next graph is taken", group->name);
 		if (load_graphs(core, group, error) < 0 || load_nodes(core, group, error) < 0)
 			return -1;
+		losses_load(core, group);
 		load_heal(core, group);
 	}
 	return core_check(core, error);

@@ -48,6 +48,9 @@ struct node {
 	bool used;             /* this place of the pool is taken */
 	bool changed;          /* is in the changes of the batch that fills */
 	bool inspecting;       /* the last that the driver was asked is to inspect it */
+	bool heir : 1;         /* it replaces a lost one, once its start has succeeded */
+	bool lost : 1;         /* or about to be: its slot got a loss for it */
+	bool died : 1;         /* or was killed: that it has ended is a death */
 };
 
 static inline bool node_live(const struct node *node)

@@ -16,6 +16,8 @@ void node_task_end(struct core *core, uint32_t ref, enum task_state state, const
 	if (node->graph == GRAPH_NONE)
 		return;
 	graph = core->graphs[node->graph];
+	if (state == TASK_SUCCEEDED && graph->tasks[task].action == ACTION_START_NODE)
+		graph->tasks[task].replaces = loss_made_up(core, ref);
 	node->graph = GRAPH_NONE;
 	node->task = TASK_NONE;
 	graph_group(core, graph)->in_flight--;
@@ -149,7 +151,7 @@ static void kill_done(struct core *core, uint32_t ref, bool ok, const char *text
 		return;
 	}
 	heal_count_loss(core, ref);
-	core->counters.nodes_died++;
+	loss_count_death(core, ref);
 	node_over(core, ref, &(struct node_outcome){.state = NODE_FAILED, .error = node->error,
 		.settled = SETTLED_AS_PLANNED, .task_state = TASK_SUCCEEDED});
 }
@@ -242,7 +244,8 @@ int step_exited(struct core *core, struct core_event *event, struct error *error
 	node = node_at(&core->nodes, ref);
 	if (node->op != OP_NONE || (node->state != NODE_RUNNING && node->state != NODE_UNHEALTHY))
 		return 0;
-	core->counters.nodes_died++;
+	loss_begin(core, ref);
+	loss_count_death(core, ref);
 	if (node->graph == GRAPH_NONE) {
 		heal_count_loss(core, ref);
 		group_replan_due(core, core->groups[node->group], REASON_HEAL, NULL);

@@ -126,6 +126,7 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 	group->active = graph;
 	core->config.new_id(core->config.new_id_arg, &group->next_graph);
 	change_group(core, group);
+	losses_place(core, group, graph);
 	graph_start(core, graph);
 }
 

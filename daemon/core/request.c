@@ -149,7 +149,9 @@ int step_kill(struct core *core, struct core_event *event, struct error *error)
 	between = node->state == NODE_STARTING && node->op == OP_NONE;
 	if (node->state != NODE_SHUTTING_DOWN && node->op != OP_CANCEL)
 		group_replan_due(core, core->groups[node->group], REASON_KILL, &event->origin);
+	loss_begin(core, ref);
 	if (between) {
+		loss_count_death(core, ref);
 		node_close(core, ref, NODE_FAILED, why);
 		kill_task(core, ref, why);
 		node_settled(core, ref, SETTLED_OTHERWISE, NULL);

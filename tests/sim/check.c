@@ -99,10 +99,11 @@ static void check_lost(struct sim *sim, const struct core *core)
 }
 
 /* At the end of the step in which the core was loaded. */
-static void check_loaded(const struct sim *sim, const struct core *core)
+static void check_loaded(struct sim *sim, const struct core *core)
 {
 	promises_check(sim, core);
 	floor_check_loaded(sim, core);
+	losses_loaded(sim, core);
 }
 
 void check_step(struct sim *sim)
@@ -270,6 +271,9 @@ static void check_group_at_rest(struct sim *sim, const struct core *core, const 
 	for (uint32_t i = 0; i < group->slots_used; i++)
 		if (group->slots[i].node != NODE_NONE)
 			check_node_at_rest(sim, group, node_at(&core->nodes, group->slots[i].node));
+	if (newest && newest->state == GRAPH_SUCCEEDED && group->losses > 0)
+		sim_fail(sim, "at rest group %s has yet to replace nodes in %u slots", group->name,
+			group->losses);
 	if (newest && newest->state != GRAPH_SUCCEEDED && (updated || !healed_otherwise(newest)))
 		sim_fail(sim, "at rest the newest graph of group %s is %s", group->name,
 			graph_state_name(newest->state));

@@ -40,6 +40,7 @@ void model_notice(struct sim *sim, const struct notice *notice)
 		event->task_state = notice->graph->tasks[notice->task].state;
 		event->attempt = notice->graph->tasks[notice->task].attempt;
 	}
+	losses_notice(event, notice);
 	if (notice->type == EVENT_TASK_STARTED)
 		check_task_started(sim, notice);
 	sim_trace(sim, &event->type, sizeof event->type);
@@ -100,11 +101,12 @@ static void apply_node(struct sim *sim, const struct sim_event *event)
 			wrong(sim, event, "the node is there already, or does not begin as starting");
 		model->nodes = list_grow(model->nodes, model->node_count, &model->node_capacity,
 			sizeof *model->nodes);
-		model->nodes[model->node_count++] = (struct model_node){event->node, NODE_STARTING};
+		model->nodes[model->node_count++] = (struct model_node){event->node, NODE_STARTING, false};
 		return;
 	}
 	if (!node || !node_may_become(node->state, event->node_state))
 		wrong(sim, event, "the node is not known, or cannot become that");
+	losses_tell_node(sim, node, event);
 	node->state = event->node_state;
 	floor_node_state(sim, &event->node);
 }
@@ -186,6 +188,7 @@ static void apply_task(struct sim *sim, const struct sim_event *event)
 		if (*state == TASK_FAILED && graph->state == GRAPH_RUNNING)
 			graph->state = GRAPH_RUNNING_ERRORED;
 	}
+	losses_tell_task(sim, event);
 	if (event->task_state != *state)
 		wrong(sim, event, "the state told is not the one it leads to");
 }
@@ -323,6 +326,7 @@ void model_compare(struct sim *sim, const struct core *core)
 			(unsigned long long)sim->model.seq);
 	compare_graphs(sim, core);
 	compare_nodes(sim, core);
+	losses_compare(sim, core);
 }
 
 void model_fini(struct model *model)

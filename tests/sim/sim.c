@@ -200,6 +200,7 @@ void sim_boot(struct sim *sim)
 	sim_say(sim, "boot");
 	sim->dying = sim->storage.told_failed = false;
 	sim->event_seq = sim->published = sim->storage.rows.event_seq;
+	losses_boot(sim);
 	sim->driver = world_driver_new(sim);
 	sim->engine = engine_new(&sim->config.core, storage_store_new(sim), sim->driver, &host, &seq,
 		&error);

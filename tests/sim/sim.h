@@ -136,8 +136,10 @@ struct sim_event {
 	struct id graph, node;
 	uint64_t revision;
 	uint32_t group, task, task_count, attempt;
+	uint32_t ledger;  /* of its group, in struct losses */
 	uint8_t node_state, task_state, graph_state;
 	bool has_successor;
+	bool killed, died, replaces;
 };
 struct event_list {
 	struct sim_event *items;
@@ -147,6 +149,7 @@ struct event_list {
 struct model_node {
 	struct id id;
 	uint8_t state;
+	bool lost;
 };
 struct model_graph {
 	struct id id;
@@ -163,6 +166,12 @@ struct model {
 	struct model_graph *graphs;
 	size_t graph_count, graph_capacity;
 	uint64_t seq;      /* of the last event it was told */
+};
+
+/* What events have told of nodes that were lost. */
+struct losses {
+	uint64_t lost[GROUP_NAMES], replaced[GROUP_NAMES]; /* by the number of a group's name */
+	uint64_t deaths, replacements; /* since the daemon began */
 };
 
 /* A request that was answered with OK. */
@@ -221,6 +230,7 @@ struct sim {
 	struct world world;
 	struct storage storage;
 	struct model model;
+	struct losses losses;
 	struct promises promises;
 	struct id_list vouched;   /* nodes that the driver said run, since the engine last knew nothing */
 	struct id_list available; /* nodes that were, when last all was durable */
@@ -312,6 +322,15 @@ void model_compare(struct sim *sim, const struct core *core);
 struct model_graph *model_graph(const struct model *model, const struct id *id);
 struct model_node *model_node(const struct model *model, const struct id *id);
 void model_fini(struct model *model);
+
+/* losses.c */
+void losses_notice(struct sim_event *event, const struct notice *notice);
+/* The node is as it was before the event. */
+void losses_tell_node(struct sim *sim, struct model_node *node, const struct sim_event *event);
+void losses_tell_task(struct sim *sim, const struct sim_event *event);
+void losses_boot(struct sim *sim);
+void losses_loaded(struct sim *sim, const struct core *core);
+void losses_compare(const struct sim *sim, const struct core *core);
 
 /* promises.c */
 void promise_ask(struct sim *sim, const struct sim_request *request);

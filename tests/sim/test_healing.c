@@ -155,6 +155,52 @@ START_TEST(a_crash_does_not_forget_an_unhealthy_node_that_waited_for_its_backoff
 }
 END_TEST
 
+/* What was lost is told and counted as replaced, once, though the daemon forgets all that is not stored. */
+
+static void expect_replaced(uint64_t lost)
+{
+	sim_settle(&sim);
+	ck_assert_uint_eq(sim.losses.lost[0], lost);
+	ck_assert_uint_eq(sim.losses.replaced[0], lost);
+}
+
+START_TEST(a_crash_does_not_forget_who_has_no_successor_yet)
+{
+	begin_with(1000, 3, 1);
+	die(0);
+	run_ms(500);
+	ck_assert_int_eq(node_in(0)->state, NODE_STARTING);
+	sim_crash(&sim);
+	expect_replaced(1);
+	ask(CORE_KILL, node_in(1)->id);
+	run_ms(500);
+	ck_assert_int_eq(node_in(1)->op, OP_KILL);
+	sim_crash(&sim);
+	expect_replaced(2);
+	end();
+}
+END_TEST
+
+START_TEST(a_failed_commit_does_not_forget_who_has_no_successor_yet)
+{
+	uint64_t failures;
+
+	begin_with(1000, 3, 1);
+	die(0);
+	run_ms(500);
+	ck_assert_int_eq(node_in(0)->state, NODE_STARTING);
+	sim.storage.failing = true;
+	failures = sim.storage.failures;
+	while (sim.storage.failures == failures)
+		ck_assert(sim_step(&sim));
+	sim.storage.failing = false;
+	expect_replaced(1);
+	ck_assert_uint_eq(engine_core(sim.engine)->counters.nodes_died, 1);
+	ck_assert_uint_eq(engine_core(sim.engine)->counters.nodes_replaced, 1);
+	end();
+}
+END_TEST
+
 /* Clocks. */
 
 START_TEST(wall_clock_jumps_decide_nothing)
@@ -206,6 +252,8 @@ int main(void)
 	tcase_add_test(stories, an_unhealthy_node_that_recovers_before_its_backoff_stays);
 	tcase_add_test(stories, a_death_while_imd_is_down_is_healed);
 	tcase_add_test(stories, a_crash_does_not_forget_an_unhealthy_node_that_waited_for_its_backoff);
+	tcase_add_test(stories, a_crash_does_not_forget_who_has_no_successor_yet);
+	tcase_add_test(stories, a_failed_commit_does_not_forget_who_has_no_successor_yet);
 	tcase_add_test(stories, wall_clock_jumps_decide_nothing);
 	tcase_add_test(stories, a_backoff_is_as_long_though_the_wall_clock_jumps);
 	return story_run(suite, stories);

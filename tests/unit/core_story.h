@@ -30,6 +30,7 @@ static struct story {
 	struct error error;     /* of the last request that was refused */
 	struct id graph;        /* of the last update */
 	uint32_t available;     /* nodes, when the last event was told */
+	uint64_t deaths, replaced; /* that events have told */
 } story;
 
 __attribute__((format(printf, 2, 3)))
@@ -65,6 +66,9 @@ static inline void story_notice(void *arg, const struct notice *notice)
 
 	(void)arg;
 	story_check_floor(notice);
+	story.deaths += notice->type == EVENT_NODE_STATE && notice->node->died;
+	story.replaced += notice->type == EVENT_TASK_SUCCEEDED &&
+		notice->graph->tasks[notice->task].replaces;
 	if (notice->node)
 		story_add(story.told, "%s %u %s", type, notice->node->slot,
 			node_state_name(notice->node->state));
@@ -127,6 +131,8 @@ static inline void story_check(void)
 	ck_assert_msg(core_check(&story.core, &error) == 0, "%s", error.text);
 	if (group->active && group->replan < 0)
 		ck_assert_uint_le(group->live, group->active->max_live);
+	ck_assert_uint_eq(story.core.counters.nodes_died, story.deaths);
+	ck_assert_uint_eq(story.core.counters.nodes_replaced, story.replaced);
 	story.available = group->available;
 }
 

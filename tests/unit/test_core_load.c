@@ -92,6 +92,7 @@ static void restart(void)
 	struct error error;
 
 	core_init(&fresh, &story.core.config);
+	fresh.counters = story.core.counters;
 	for (uint32_t i = 0; i < story.core.group_count; i++)
 		load_group(&fresh, story.core.groups[i]);
 	core_fini(&story.core);
@@ -403,11 +404,84 @@ START_TEST(random_stories)
 }
 END_TEST
 
+static void all_inspected(void)
+{
+	for (uint32_t slot = 0; slot < story_group()->slots_used; slot++)
+		if (group_slot_node(story_group(), slot) != NODE_NONE && node_in(slot)->inspecting)
+			inspected(slot, node_in(slot)->state == NODE_STARTING ? FOUND_BUSY : FOUND_RUNNING);
+}
+
+static void expect_counts(uint64_t died, uint64_t replaced)
+{
+	all_done();
+	ck_assert_uint_eq(story.core.counters.nodes_died, died);
+	ck_assert_uint_eq(story.core.counters.nodes_replaced, replaced);
+}
+
+/* Whose successor waits, starts, or proves itself. */
+START_TEST(who_was_lost_before_a_restart_is_replaced)
+{
+	story_setup();
+	story.policy.min_ready_ms = 1000;
+	update_to(2, 1);
+	all_done();
+	pass_ms(1000);
+	exits(1);
+	restart();
+	expect_nodes("a1 s1");
+	all_inspected();
+	done(1);
+	restart();
+	all_inspected();
+	expect_nodes("a1 r1");
+	pass_ms(1000);
+	expect_counts(1, 1);
+	exits(1);
+	all_done();
+	pass_ms(1000);
+	exits(1);
+	expect_gate(last_graph(), 0, "backoff");
+	restart();
+	all_inspected();
+	all_done();
+	pass_ms(1000);
+	expect_counts(3, 3);
+	restart();
+	all_inspected();
+	expect_counts(3, 3);
+	story_end();
+}
+END_TEST
+
+/* What was made up for long ago, or is not wanted any more, is not found again. */
+START_TEST(a_restart_finds_no_loss_that_is_none)
+{
+	story_setup();
+	update_to(3, 1);
+	all_done();
+	exits(2);
+	all_done();
+	exits(2);
+	expect_nodes("a1 a1");
+	pass_ms(1);
+	update_to(2, 1);
+	expect_graph(last_graph(), "succeeded");
+	pass_ms(1);
+	update_to(3, 1);
+	expect_nodes("a1 a1 s1");
+	restart();
+	all_inspected();
+	expect_counts(2, 1);
+	story_end();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		at_rest, during_an_upgrade, superseded_with_starts_in_flight,
-		before_a_retry_and_in_min_ready, contradictions_are_found, random_stories,
+		before_a_retry_and_in_min_ready, who_was_lost_before_a_restart_is_replaced,
+		a_restart_finds_no_loss_that_is_none, contradictions_are_found, random_stories,
 	};
 
 	return story_main("core, restarts", tests, sizeof tests / sizeof tests[0]);

@@ -11,7 +11,7 @@ static struct group group = {.name = "web"};
 static struct task tasks[2] = {{.action = ACTION_START_NODE, .slot = 3, .version = 7}};
 static struct graph graph = {.revision = 2, .reason = REASON_UPDATE, .tasks = tasks, .task_count = 1,
 	.created_us = 1000000};
-static struct node node = {.version = 7, .slot = 3, .started_us = 1, .state = NODE_FAILED};
+static struct node node = {.version = 7, .slot = 3, .died = true, .state = NODE_FAILED};
 static int pipe_end = -1;
 
 static void set_up(void)
@@ -126,9 +126,9 @@ START_TEST(deaths_and_replacements_are_of_note)
 	node.error = (char[]){"gone"};
 	take_node(1);
 	node.error = NULL;
-	graph.reason = REASON_HEAL;
+	tasks[0].replaces = true;
 	take_graph(2, EVENT_TASK_SUCCEEDED);
-	graph.reason = REASON_UPDATE;
+	tasks[0].replaces = false;
 	notes_publish(&notes, 2);
 	ck_assert_str_eq(logged(), "<4>node-died group=web " NODE " slot=3 version=7 error=gone\n"
 		"<6>node-replaced group=web " NODE " slot=3 version=7 " GRAPH "\n");
@@ -140,10 +140,13 @@ START_TEST(the_rest_is_not_of_note)
 	take_graph(1, EVENT_GRAPH_STARTED); /* but at the level of debug */
 	take_graph(2, EVENT_TASK_STARTED);
 	take_graph(3, EVENT_TASK_SUCCEEDED);
+	graph.reason = REASON_KILL; /* it has other starts besides those of successors */
+	take_graph(4, EVENT_TASK_SUCCEEDED);
+	graph.reason = REASON_UPDATE;
 	take_graph(4, EVENT_TASK_FAILED);
-	node.started_us = 0; /* it could not be started */
+	node.died = false; /* it could not be started */
 	take_node(5);
-	node.started_us = 1;
+	node.died = true;
 	node.state = NODE_UNHEALTHY;
 	take_node(6);
 	node.state = NODE_FAILED;
