@@ -49,6 +49,7 @@ static void stats_core(struct buf *out, const struct core *core)
 	records_stat(out, "tasks-cancelled", counters->tasks_cancelled);
 	records_stat(out, "nodes-started", counters->nodes_started);
 	records_stat(out, "nodes-died", counters->nodes_died);
+	records_stat(out, "nodes-replaced", counters->nodes_replaced);
 }
 
 int cmd_stats(struct session *session, const struct request *request, struct error *error)

@@ -206,8 +206,12 @@ static const struct metric daemon_metrics[] = {
 		FIGURE(counters.tasks_cancelled), add_number},
 	{"imd_nodes_started", COUNTER, NULL, "Nodes that came into being.",
 		FIGURE(counters.nodes_started), add_number},
-	{"imd_nodes_died", COUNTER, NULL, "Nodes that failed, were killed or died.",
+	{"imd_nodes_died", COUNTER, NULL,
+		"Nodes that died or were killed; a start that failed is a failed task.",
 		FIGURE(counters.nodes_died), add_number},
+	{"imd_nodes_replaced", COUNTER, NULL,
+		"Nodes that took the place of one that died, was killed or was stopped as unhealthy.",
+		FIGURE(counters.nodes_replaced), add_number},
 };
 
 static const struct metric group_metrics[METRICS_OF_GROUPS] = {

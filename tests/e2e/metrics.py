@@ -234,7 +234,8 @@ SAME = {  # metric: figures of STATS
     "imd_tasks_started": "tasks-started", "imd_tasks_succeeded": "tasks-succeeded",
     "imd_tasks_failed": "tasks-failed", "imd_tasks_retried": "tasks-retried",
     "imd_tasks_cancelled": "tasks-cancelled", "imd_nodes_started": "nodes-started",
-    "imd_nodes_died": "nodes-died", "imd_commits": "commits", "imd_commit_failures": "commits-failed",
+    "imd_nodes_died": "nodes-died", "imd_nodes_replaced": "nodes-replaced", "imd_commits": "commits",
+    "imd_commit_failures": "commits-failed",
 }
 
 
@@ -308,6 +309,7 @@ def what_was_done_is_counted():
         equal(second.value("imd_plans", reason="update"), 3, "updates")
         equal(second.value("imd_plans", reason="kill"), 1, "kills")
         equal(second.value("imd_nodes_died"), 1, "nodes that died")
+        equal(second.value("imd_nodes_replaced"), 1, "nodes that were replaced")
         equal(second.value("imd_tasks_failed"), 0, "tasks that failed")
         events += update("UPDATE 3 9 group=web max-unavailable=3")
         client.fails("NODE ffff", "not-found")
