@@ -383,7 +383,8 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 
 	if (notify_listen_fd(&server.listen_fd, error) < 0)
 		return -1;
-	if (server.listen_fd >= 0)
+	imd->reload.handed_in = server.listen_fd >= 0;
+	if (imd->reload.handed_in)
 		server.path = path_of_socket(imd, server.listen_fd);
 	imd->socket = server.path;
 	if (limit_clients(config->max_clients, &server.rules.max_clients, error) < 0)

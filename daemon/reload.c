@@ -71,9 +71,22 @@ static void keep_setting(struct config *old, struct config *fresh, const struct 
 	memcpy(from, kept, setting->kind->size);
 }
 
-static void compare_setting(struct config *old, struct config *fresh, const struct setting *setting,
+static void warn_kept(const struct reload *reload, const struct setting *setting, const char *running,
+	const char *configured)
+{
+	if ((setting->flags & SETTING_LISTEN) && reload->handed_in)
+		log_event(LEVEL_WARNING, "setting-unused", LOG_STR("setting", setting->name),
+			LOG_STR("configured", configured),
+			LOG_STR("reason", "the service manager hands the socket over"));
+	else
+		log_event(LEVEL_WARNING, "needs-restart", LOG_STR("setting", setting->name),
+			LOG_STR("running", running), LOG_STR("configured", configured));
+}
+
+static void compare_setting(const struct reload *reload, struct config *fresh, const struct setting *setting,
 	struct buf *list)
 {
+	struct config *old = reload->config;
 	struct buf was = BUF_INIT, is = BUF_INIT;
 	bool differs;
 
@@ -85,21 +98,20 @@ static void compare_setting(struct config *old, struct config *fresh, const stru
 	if (setting->flags & SETTING_RESTART)
 		keep_setting(old, fresh, setting);
 	if (differs && (setting->flags & SETTING_RESTART))
-		log_event(LEVEL_WARNING, "needs-restart", LOG_STR("setting", setting->name),
-			LOG_STR("running", was.data), LOG_STR("configured", is.data));
+		warn_kept(reload, setting, was.data, is.data);
 	else if (differs)
 		add_name(list, "", setting->name);
 	buf_fini(&was);
 	buf_fini(&is);
 }
 
-static void compare(struct config *old, struct config *fresh, struct buf *ret_list)
+static void compare(const struct reload *reload, struct config *fresh, struct buf *ret_list)
 {
 	for (int i = 0; i < setting_count; i++) {
 		if ((settings[i].flags & SETTING_OPTION) == 0)
-			compare_setting(old, fresh, &settings[i], ret_list);
+			compare_setting(reload, fresh, &settings[i], ret_list);
 	}
-	list_groups(old, fresh, ret_list);
+	list_groups(reload->config, fresh, ret_list);
 }
 
 /* ---- applying it --------------------------------------------------------------------------- */
@@ -129,7 +141,7 @@ static int reload_apply(struct reload *reload, struct config *fresh, struct erro
 
 	if (limit_clients(fresh->max_clients, &max_clients, error) < 0)
 		return -1;
-	compare(reload->config, fresh, &list);
+	compare(reload, fresh, &list);
 	buf_add_char(&list, '\0');
 	apply(reload, fresh, max_clients);
 	log_event(LEVEL_NOTICE, "reloaded", LOG_U64("files", fresh->file_count),

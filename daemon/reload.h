@@ -13,6 +13,7 @@ struct reload {
 	struct server *server;
 	struct engine *engine;
 	struct driver *mock;
+	bool handed_in;        /* the service manager listens */
 };
 
 /* Reads the files, and applies what is new. Where they are wrong nothing changes. The log says what came

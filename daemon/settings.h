@@ -13,6 +13,7 @@ enum {
 	SETTING_MOCK = 1 << 1,    /* in the section [driver mock], without the "mock-" of its name */
 	SETTING_GROUP = 1 << 2,   /* in [imd], and for one group in [group NAME] */
 	SETTING_RESTART = 1 << 3, /* cannot be changed while imd runs */
+	SETTING_LISTEN = 1 << 4,  /* of no use where the service manager hands the socket over */
 };
 
 struct setting_kind {

@@ -392,7 +392,7 @@ def a_reload_applies_the_settings():
         graph = client.ok("UPDATE 3 1").end["graph"]
         watcher.await_event("task-started", task="2")
         before = main_pid(box)
-        box.write(SETTINGS, "[imd]\nmax-surge=2\nstate=/srv/imd.db\n[driver mock]\ndelay=0\n")
+        box.write(SETTINGS, "[imd]\nmax-surge=2\nstate=/srv/imd.db\nsocket-mode=0600\n[driver mock]\ndelay=0\n")
         box.good("systemctl", "reload", UNIT)
         await_that(lambda: "reloaded files=1 " in journal(box), "the daemon has read them")
         watcher.await_end(client.ok("UPDATE 2 1 group=web").end["graph"])
@@ -403,6 +403,7 @@ def a_reload_applies_the_settings():
     equal((main_pid(box), shown(box, "ActiveState")), (before, "active"), "the process")
     matches("^needs-restart setting=state running=/var/lib/imd/imd.db configured=/srv/imd.db$", warnings(box),
             "what cannot be changed")
+    matches("^setting-unused setting=socket-mode configured=0600 reason=", warnings(box), "what is systemd's")
     box.write(SETTINGS, "[imd]\nmax-surge=lots\n")
     with box.client() as client:
         status, _, err = box.run("systemctl", "reload", UNIT)
