@@ -105,15 +105,19 @@ static void add_helped_word(struct buf *buf, const char *word, const char *help)
 	add_described(buf, word, help);
 }
 
+/* Behind a family, and behind `help` and that. */
 static void add_second_words(struct buf *buf, const struct command *command)
 {
+	static const char *const leads[] = {"", "help "};
 	const char *second = strchr(command->name, ' ');
 
 	if (second == NULL)
 		return;
-	buf_addf(buf, "complete -c imctl -n '__imctl_at %.*s", (int)(second - command->name),
-		command->name);
-	add_described(buf, second + 1, command_help(command));
+	for (size_t i = 0; i < sizeof leads / sizeof leads[0]; i++) {
+		buf_addf(buf, "complete -c imctl -n '__imctl_at %s%.*s", leads[i],
+			(int)(second - command->name), command->name);
+		add_described(buf, second + 1, command_help(command));
+	}
 }
 
 static void add_arguments(struct buf *buf, const struct command *command)

@@ -333,12 +333,14 @@ def fish_completes():
         equal(fish("imctl "), words_behind(names), "first words")
         for family in families(names):
             equal(fish(f"imctl -q --timeout 3s {family} "), words_behind(names, family), family)
+            equal(fish(f"imctl help {family} "), words_behind(names, family), f"help {family}")
         for name, options in names.items():
             found = [word for word in fish(f"imctl {name} --")]
             equal(found, sorted("--" + option for option in options), name)
         for line, wanted in (("imctl -g ", ["default", "web", "worker"]), ("imctl spec --group=w",
                              ["--group=web", "--group=worker"]), ("imctl completion ", sorted(SHELLS)),
-                             ("imctl update ", []), ("imctl help up", ["update"])):
+                             ("imctl update ", []), ("imctl help up", ["update"]), ("imctl help nodes ki", ["kill"]),
+                             ("imctl help ping ", []), ("imctl help nodes kill ", [])):
             equal(fish(line), wanted, line)
         equal(fish("imctl nodes get "), ids(client, "NODES"), "ids of nodes")
         equal(fish("imctl -g web nodes get "), ids(client, "NODES", "web"), "ids of nodes of a group")
