@@ -189,9 +189,28 @@ static const char common_value[] =
 	"{\n"
 	"	case $1 in\n";
 
-static const char common_note[] =
+static const char common_parting[] =
 	"	*) completes='' ;;\n"
 	"	esac\n"
+	"}\n"
+	"\n"
+	"# Whether the word is an option that may have its value in it: then $lead is what stands before that,\n"
+	"# such as --group= or -qg.\n"
+	"_imctl_part()\n"
+	"{\n"
+	"	local flags=${1%%[";
+
+static const char common_taking[] =
+	"]*}\n"
+	"	key='' lead=''\n"
+	"	case $1 in\n"
+	"	--*=*) key=${1%%=*} lead=${1%%=*}= ;;\n"
+	"	--* | -[0-9.]*) ;;\n"
+	"	-*)\n"
+	"		[[ $flags == \"$1\" ]] && return 1\n"
+	"		key=-${1:${#flags}:1} lead=${1:0:${#flags}+1} ;;\n"
+	"	esac\n"
+	"	[[ -n $key ]]\n"
 	"}\n"
 	"\n"
 	"_imctl_note()\n"
@@ -202,18 +221,70 @@ static const char common_note[] =
 	"	esac\n"
 	"}\n"
 	"\n"
-	"# A bundle of letters; what stands behind one that takes a value is that.\n"
-	"_imctl_letters()\n"
+	"# Takes in a word before the one in question: an option, the value of one, or a word of the command.\n"
+	"_imctl_take()\n"
 	"{\n"
-	"	local flags=${1%%[";
+	"	if [[ -n $pending ]]; then\n"
+	"		_imctl_note \"$pending\" \"$1\"\n"
+	"		pending=''\n"
+	"	elif [[ -n $ended || $1 != -?* || $1 == -[0-9.]* ]]; then\n"
+	"		before+=(\"$1\")\n"
+	"	elif [[ $1 == -- ]]; then\n"
+	"		ended=yes\n"
+	"	elif ! _imctl_part \"$1\"; then\n"
+	"		given+=\"$1 \"\n"
+	"		case $1 in\n"
+	"		";
 
-static const char common_letters[] =
-	"]*}\n"
-	"	local rest=${1:${#flags}}\n"
-	"	case $rest in\n"
-	"	?) pending=-$rest ;;\n"
-	"	??*) _imctl_note \"-${rest:0:1}\" \"${rest:1}\" ;;\n"
-	"	esac\n"
+static const char common_answer[] =
+	") pending=$1 ;;\n"
+	"		esac\n"
+	"	elif [[ $1 == \"$lead\" && $1 != --* ]]; then\n"
+	"		pending=$key\n"
+	"	else\n"
+	"		given+=\"$key \"\n"
+	"		_imctl_note \"$key\" \"${1:${#lead}}\"\n"
+	"	fi\n"
+	"}\n"
+	"\n"
+	"# Follows the words of the command as far as the table knows them; $before is what is left.\n"
+	"_imctl_follow()\n"
+	"{\n"
+	"	_imctl_row ''\n"
+	"	while ((${#commands} && ${#before[@]})); do\n"
+	"		name=${name:+$name }${before[*]:0:1}\n"
+	"		before=(\"${before[@]:1}\")\n"
+	"		_imctl_row \"$name\"\n"
+	"	done\n"
+	"	if [[ $completes == commands ]]; then\n"
+	"		_imctl_row \"${before[*]}\"\n"
+	"		completes=''\n"
+	"		before=()\n"
+	"	fi\n"
+	"}\n"
+	"\n"
+	"# Offers what the word in question may become.\n"
+	"_imctl_answer()\n"
+	"{\n"
+	"	lead=''\n"
+	"	if [[ -n $pending ]]; then\n"
+	"		_imctl_value \"$pending\"\n"
+	"		_imctl_complete\n"
+	"		return\n"
+	"	fi\n"
+	"	if [[ -z $ended ]] && _imctl_part \"$1\"; then\n"
+	"		_imctl_value \"$key\"\n"
+	"		_imctl_complete\n"
+	"		return\n"
+	"	fi\n"
+	"	_imctl_follow\n"
+	"	if [[ -z $ended && $1 == -* ]]; then\n"
+	"		_imctl_options\n"
+	"	elif ((${#commands})); then\n"
+	"		_imctl_commands\n"
+	"	elif ((${#before[@]} == 0)); then\n"
+	"		_imctl_complete\n"
+	"	fi\n"
 	"}\n"
 	"\n";
 
@@ -234,9 +305,11 @@ void completion_add_common(struct buf *buf)
 	buf_add_str(buf, common_value);
 	for (unsigned option = 0; option < CTL_OPTION_COUNT; option++)
 		add_value_row(buf, option);
-	buf_add_str(buf, common_note);
+	buf_add_str(buf, common_parting);
 	completion_add_value_letters(buf);
-	buf_add_str(buf, common_letters);
+	buf_add_str(buf, common_taking);
+	completion_add_value_options(buf, " | ");
+	buf_add_str(buf, common_answer);
 }
 
 /* ---- the command ---------------------------------------------------------------------------- */

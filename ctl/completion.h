@@ -36,9 +36,10 @@ void completion_add_shells(struct buf *buf);
 /* Appends text in single quotes, as all these shells understand them. */
 void completion_add_quoted(struct buf *buf, const char *text);
 
-/* Appends the functions that the scripts for bash and zsh have in common: _imctl_value sets $completes to the
- * kind of an option's value, _imctl_note and _imctl_letters take options in, and set $group, $socket and
- * $pending. */
+/* Appends the functions that the scripts for bash and zsh have in common. _imctl_take takes in the words before
+ * the one in question, one by one, and _imctl_answer is called with that one. They call what each script has
+ * of its own: _imctl_row, which looks into the table, and _imctl_complete, _imctl_options and
+ * _imctl_commands, which offer. */
 void completion_add_common(struct buf *buf);
 
 /* Each appends the script for a shell. */

@@ -2,6 +2,7 @@
 """The completions of imctl in the shells themselves: commands, options, and the groups and ids of an imd
 that runs. The cases of a shell that is not installed are skipped, and fail if IMD_TEST_NEED_SHELLS is set."""
 
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import re
 import select
 import shutil
 import subprocess
+import termios
 import time
 
 from imdtest import (IMCTL, TIMEOUT_S, Daemon, Failed, case, children, environment, equal, expect, kill, lacking, main,
@@ -109,18 +111,19 @@ def a_shell_that_is_not_known():
 
 # ---- bash -------------------------------------------------------------------------------------------
 
-DEFAULT_BREAKS = " \t\n\"'><=;|&("
+DEFAULT_BREAKS = " \t\n\"'><=;|&(:"
 
 BASH = """
-COMP_WORDBREAKS=$1; source "$2"; shift 2
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-_imctl
+COMP_WORDBREAKS=$1; source "$2"
+COMP_LINE=$3; COMP_POINT=${#COMP_LINE}
+_imctl imctl "$4"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
 class Bash:
-    """Asks bash, as it asks the function: by the words of the line, the last of which is completed."""
+    """Asks bash, as it asks the function: by the line, and by what it takes for the word that is completed.
+    No quotes here: what bash makes of these is tried on a terminal."""
 
     def __init__(self, imd=None, breaks=DEFAULT_BREAKS):
         need("bash")
@@ -128,16 +131,9 @@ class Bash:
         self.breaks = breaks
         self.env = shell_environment(IMD_SOCKET=imd.path if imd else new_path("nobody"))
 
-    def split(self, line):
-        """A word has its "=" apart, where bash has it so."""
-        words = []
-        for word in line.split(" "):
-            parts = re.split("(=)", word) if "=" in self.breaks and "=" in word else [word]
-            words += [part for part in parts[:-1] if part] + [parts[-1]] * (parts[-1] != "" or len(parts) == 1)
-        return words
-
     def __call__(self, line):
-        status, out, err = run("bash", "--norc", "-c", BASH, "bash", self.breaks, self.path, *self.split(line),
+        word = re.split(f"[{re.escape(self.breaks)}]", line)[-1]
+        status, out, err = run("bash", "--norc", "-c", BASH, "bash", self.breaks, self.path, line, word,
                                env=self.env)
         equal((status, err), (0, ""), f"bash, completing {line!r}")
         return sorted(out.split())
@@ -150,6 +146,7 @@ def bash_completes_commands():
     equal(bash("imctl n"), ["nodes"], "n")
     equal(bash("imctl -q --timeout 3s n"), ["nodes"], "n behind options")
     equal(bash("imctl -qs /nowhere n"), ["nodes"], "n behind letters")
+    equal(bash("imctl -- n"), ["nodes"], "n behind the end of options")
     for family in families(names):
         equal(bash(f"imctl {family} "), words_behind(names, family), family)
         equal(bash(f"imctl help {family} "), words_behind(names, family), f"help {family}")
@@ -180,7 +177,8 @@ def bash_completes_groups_and_ids():
         for breaks in (DEFAULT_BREAKS, DEFAULT_BREAKS.replace("=", "")):
             bash = Bash(imd, breaks)
             for line, wanted in (("imctl -g ", groups), ("imctl --group w", ["web", "worker"]),
-                                 ("imctl nodes ls -g d", ["db.main", "default"])):
+                                 ("imctl nodes ls -g d", ["db.main", "default"]),
+                                 ("imctl -gw", ["-gweb", "-gworker"]), ("imctl -qgwe", ["-qgweb"])):
                 equal(bash(line), wanted, line)
             prefix = "" if "=" in breaks else "--group="
             equal(bash("imctl spec --group=w"), [prefix + "web", prefix + "worker"], "--group=w")
@@ -211,8 +209,9 @@ def bash_completes_files():
     for name in ("state.db", "sock"):
         with open(os.path.join(folder, name), "wb"):
             pass
-    for line in ("imctl backup ", "imctl -s ", "imctl --socket ", "imctl --socket="):
-        equal(bash(f"{line}{folder}/s"), [f"{folder}/sock", f"{folder}/state.db"], line)
+    for line, prefix in (("imctl backup ", ""), ("imctl -s ", ""), ("imctl --socket ", ""), ("imctl --socket=", ""),
+                         ("imctl -s", "-s"), ("imctl -qs", "-qs")):
+        equal(bash(f"{line}{folder}/s"), [f"{prefix}{folder}/sock", f"{prefix}{folder}/state.db"], line)
 
 
 @case
@@ -234,13 +233,18 @@ def what_imd_says_is_not_run():
 
 # ---- shells on a terminal ---------------------------------------------------------------------------
 
+def control():
+    """Makes the terminal that of the session; fish does not start without."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A shell that reads keys, and shows its line when it gets a control-T."""
 
     def __init__(self, arguments, env, *setup):
         self.leader, follower = pty.openpty()
         self.process = subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=env,
-                                        start_new_session=True)
+                                        start_new_session=True, preexec_fn=control)
         children.append(self.process)
         os.close(follower)
         self.output = ""
@@ -278,39 +282,93 @@ def completes_on_a_terminal(terminal, client):
                          ("imctl update 3 1 --max-s", "imctl update 3 1 --max-surge "),
                          ("imctl nodes ls --al", "imctl nodes ls --all "),
                          ("imctl -g we", "imctl -g web "), ("imctl spec --group=we", "imctl spec --group=web "),
+                         ("imctl -gwe", "imctl -gweb "), ("imctl -qgwe", "imctl -qgweb "),
                          (f"imctl nodes get {node[:13]}", f"imctl nodes get {node} "),
                          (f"imctl -g web graphs dot {graph[:2]}", f"imctl -g web graphs dot {graph} "),
                          ("imctl help upd", "imctl help update "), ("imctl completion fi", "imctl completion fish ")):
         equal(terminal.complete(line).rstrip(), wanted.rstrip(), line)
 
 
-@case
-def bash_on_a_terminal():
+def completes_quoted_words(terminal):
+    for line, wanted in (("imctl 'nod", "imctl 'nodes'"), ("imctl 'nodes' \"ki", "imctl 'nodes' \"kill\""),
+                         ("imctl -g \"we", "imctl -g \"web\"")):
+        equal(terminal.complete(line).rstrip(), wanted, line)
+
+
+def completes_with_odd_sockets(terminal, imd):
+    """Whether the shell asks the daemon whose socket has such a path; nobody is at the usual one."""
+    folder = new_path("odd")
+    os.mkdir(folder)
+    for name in ("a b", "q'q", "back\\slash", "c:d", "e=f", "g;h", "$x"):
+        os.symlink(imd.path, os.path.join(folder, name))
+    for path in ("a\\ b", "'a b'", '"a b"', "q\\'q", '"q\'q"', "back\\\\slash", "'back\\slash'", "c:d", "e=f", "g\\;h",
+                 "\\$x", "'$x'"):
+        path = path[0] + f"{folder}/" + path[1:] if path[0] in "'\"" else f"{folder}/{path}"
+        for option in ("-s ", "--socket "):
+            line = f"imctl {option}{path} -g w"
+            equal(terminal.complete(line).rstrip(), line + "eb", line)
+    for option in ("-s", "-qs", "--socket="):
+        for path in (f"{folder}/a\\ b", f"'{folder}/a b'"):
+            line = f"imctl {option}{path} -g w"
+            equal(terminal.complete(line).rstrip(), line + "eb", line)
+
+
+def bash_terminal(socket):
     need("bash")
+    return Terminal(["bash", "--norc", "-i"], shell_environment(IMD_SOCKET=socket), f"source {script_path('bash')}",
+                    "show() { echo \"<<$READLINE_LINE>>\"; }", "bind -x '\"\\C-t\": show'",
+                    "bind 'set enable-bracketed-paste off'")
+
+
+def zsh_terminal(socket):
+    need("zsh")
+    path = script_path("zsh", "_imctl")
+    return Terminal(["zsh", "-f", "-i"], shell_environment(IMD_SOCKET=socket),
+                    f"fpath=({os.path.dirname(path)} $fpath)", "autoload -Uz compinit && compinit -u -D",
+                    "show() { print -r -- \"<<$BUFFER>>\" }", "zle -N show", "bindkey '^T' show")
+
+
+def fish_terminal(socket):
+    need("fish")
+    return Terminal(["fish", "--no-config", "-i"], shell_environment(IMD_SOCKET=socket),
+                    f"source {script_path('fish')}", "function show; echo \"<<\"(commandline)\">>\"; end",
+                    "bind \\ct show")
+
+
+def on_a_terminal(start):
     imd, client = example(("web",))
     with imd:
-        terminal = Terminal(["bash", "--norc", "-i"], shell_environment(IMD_SOCKET=imd.path),
-                            f"source {script_path('bash')}", "show() { echo \"<<$READLINE_LINE>>\"; }",
-                            "bind -x '\"\\C-t\": show'", "bind 'set enable-bracketed-paste off'")
+        terminal = start(imd.path)
         completes_on_a_terminal(terminal, client)
+        completes_quoted_words(terminal)
         terminal.close()
+        terminal = start(new_path("nobody"))
+        completes_with_odd_sockets(terminal, imd)
+        terminal.close()
+
+
+@case
+def bash_on_a_terminal():
+    on_a_terminal(bash_terminal)
 
 
 @case
 def zsh_on_a_terminal():
-    need("zsh")
-    path = script_path("zsh", "_imctl")
-    imd, client = example(("web",))
-    with imd:
-        terminal = Terminal(["zsh", "-f", "-i"], shell_environment(IMD_SOCKET=imd.path),
-                            f"fpath=({os.path.dirname(path)} $fpath)", "autoload -Uz compinit && compinit -u -D",
-                            "show() { print -r -- \"<<$BUFFER>>\" }", "zle -N show", "bindkey '^T' show")
-        completes_on_a_terminal(terminal, client)
-        terminal.type("imctl nodes \t")
-        for word in words_behind(overview(), "nodes"):
-            terminal.await_pattern(rf"{word} +--")
-        terminal.type("\x15")
-        terminal.close()
+    on_a_terminal(zsh_terminal)
+
+
+@case
+def fish_on_a_terminal():
+    on_a_terminal(fish_terminal)
+
+
+@case
+def zsh_explains_words():
+    terminal = zsh_terminal(new_path("nobody"))
+    terminal.type("imctl nodes \t")
+    for word in words_behind(overview(), "nodes"):
+        terminal.await_pattern(rf"{word} +--")
+    terminal.close()
 
 
 # ---- fish -------------------------------------------------------------------------------------------
