@@ -313,37 +313,61 @@ def completes_with_odd_sockets(terminal, imd):
             equal(terminal.complete(line).rstrip(), line + "eb", line)
 
 
-def bash_terminal(socket):
+def completes_at_home(terminal, imd, home):
+    """With a socket in the home directory, and imctl itself there."""
+    os.makedirs(home, exist_ok=True)  # fish has made it
+    os.symlink(imd.path, os.path.join(home, "sk"))
+    os.symlink(IMCTL, os.path.join(home, "imctl"))
+    for line in ("imctl -s ~/sk -g w", "imctl --socket ~/sk -g w", "imctl -qs ~/sk spec --group=w",
+                 "~/imctl -s ~/sk -g w"):
+        equal(terminal.complete(line).rstrip(), line + "eb", line)
+    # No shell takes such a ~ for the home directory, and so imctl would not find the socket.
+    for line in ("imctl --socket=~/sk -g w", "imctl -s~/sk -g w"):
+        equal(terminal.complete(line).rstrip(), line, line)
+
+
+def runs_nothing(terminal):
+    """Of the words before that which is completed; that one zsh itself expands at a tab."""
+    mark = new_path("mark")
+    for option in ("-s ", "-g ", "-s", "--socket="):
+        for word in (f"$(touch {mark})", f"`touch {mark}`", f"\"$(touch {mark})/a\"", f"~/$(touch {mark})"):
+            terminal.complete(f"imctl {option}{word} nodes get ")
+    expect(not os.path.exists(mark), "what was typed was run")
+
+
+def bash_terminal(env):
     need("bash")
-    return Terminal(["bash", "--norc", "-i"], shell_environment(IMD_SOCKET=socket), f"source {script_path('bash')}",
+    return Terminal(["bash", "--norc", "-i"], env, f"source {script_path('bash')}",
                     "show() { echo \"<<$READLINE_LINE>>\"; }", "bind -x '\"\\C-t\": show'",
                     "bind 'set enable-bracketed-paste off'")
 
 
-def zsh_terminal(socket):
+def zsh_terminal(env):
     need("zsh")
     path = script_path("zsh", "_imctl")
-    return Terminal(["zsh", "-f", "-i"], shell_environment(IMD_SOCKET=socket),
-                    f"fpath=({os.path.dirname(path)} $fpath)", "autoload -Uz compinit && compinit -u -D",
-                    "show() { print -r -- \"<<$BUFFER>>\" }", "zle -N show", "bindkey '^T' show")
+    return Terminal(["zsh", "-f", "-i"], env, f"fpath=({os.path.dirname(path)} $fpath)",
+                    "autoload -Uz compinit && compinit -u -D", "show() { print -r -- \"<<$BUFFER>>\" }",
+                    "zle -N show", "bindkey '^T' show")
 
 
-def fish_terminal(socket):
+def fish_terminal(env):
     need("fish")
-    return Terminal(["fish", "--no-config", "-i"], shell_environment(IMD_SOCKET=socket),
-                    f"source {script_path('fish')}", "function show; echo \"<<\"(commandline)\">>\"; end",
-                    "bind \\ct show")
+    return Terminal(["fish", "--no-config", "-i"], env, f"source {script_path('fish')}",
+                    "function show; echo \"<<\"(commandline)\">>\"; end", "bind \\ct show")
 
 
 def on_a_terminal(start):
     imd, client = example(("web",))
     with imd:
-        terminal = start(imd.path)
+        terminal = start(shell_environment(IMD_SOCKET=imd.path))
         completes_on_a_terminal(terminal, client)
         completes_quoted_words(terminal)
         terminal.close()
-        terminal = start(new_path("nobody"))
+        env = shell_environment(IMD_SOCKET=new_path("nobody"))
+        terminal = start(env)
         completes_with_odd_sockets(terminal, imd)
+        completes_at_home(terminal, imd, env["HOME"])
+        runs_nothing(terminal)
         terminal.close()
 
 
@@ -364,7 +388,7 @@ def fish_on_a_terminal():
 
 @case
 def zsh_explains_words():
-    terminal = zsh_terminal(new_path("nobody"))
+    terminal = zsh_terminal(shell_environment(IMD_SOCKET=new_path("nobody")))
     terminal.type("imctl nodes \t")
     for word in words_behind(overview(), "nodes"):
         terminal.await_pattern(rf"{word} +--")
