@@ -16,7 +16,7 @@
 #include "store/schema.h"
 #include "store/sqlite.h"
 
-enum { COLUMNS = 20, NAME = 32, SQL = 512 };
+enum { COLUMNS = 32, NAME = 32, SQL = 2048 };
 
 struct value {
 	char type;       /* the first letter of INTEGER, TEXT or BLOB; NUL: no value */
