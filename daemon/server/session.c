@@ -433,14 +433,28 @@ void session_shut_down(struct session *session, const struct error *why)
 	session_close(session);
 }
 
+/* Whether a change was begun whose reply is not made to its end: nothing is to be said in place of that, for it
+ * would be taken for the reply. */
+static bool session_owes_change(const struct session *session)
+{
+	return session->wait == WAIT_CHANGE || session->wait == WAIT_COPY ||
+		(session->listing_on && session->finish == FINISH_PLAN && session->listing.preview == NULL);
+}
+
+/* Not from within a pass. */
+static void session_dismiss(struct session *session, const struct error *why)
+{
+	if (session_owes_change(session))
+		session_close(session);
+	else
+		session_shut_down(session, why);
+}
+
 void session_stop(struct session *session)
 {
 	static const struct error why = {ERR_SHUTTING_DOWN, "the daemon ends"};
 
-	if (session->wait == WAIT_CHANGE)
-		session_close(session);
-	else
-		session_shut_down(session, &why);
+	session_dismiss(session, &why);
 }
 
 void session_renew_rights(struct session *session)
@@ -450,5 +464,5 @@ void session_renew_rights(struct session *session)
 	session->rights = access_rights(&session->server->config.rules.access, session->fd);
 	if ((session->rights & MAY_READ) || session->watch.state == WATCH_OFF)
 		return;
-	session_shut_down(session, &why);
+	session_dismiss(session, &why);
 }

@@ -98,6 +98,35 @@ START_TEST(who_is_not_waited_for_is_told_nothing_false)
 }
 END_TEST
 
+/* The change is stored, and its plan waits for the next commit: it was begun all the same. */
+START_TEST(a_change_without_its_plan_is_not_called_not_begun)
+{
+	begin();
+	say(0, "UPDATE 1 1\n");
+	say(1, "UPDATE 1 1 group=b\n");
+	begin_drain();
+	commit_ends(true);
+	run();
+	ck_assert_uint_eq(core_group_find(engine_core(house.engine), "default")->spec.revision, 1);
+	ck_assert_int_eq(drained, 0);
+	server_stop(house.server);
+	ck_assert_str_eq(told(0), CLOSED);
+	ck_assert_str_eq(told(1), CLOSED);
+	end();
+}
+END_TEST
+
+START_TEST(a_copy_under_way_is_not_called_not_begun)
+{
+	begin();
+	say(0, "BACKUP /nowhere/copy\n");
+	begin_drain();
+	server_stop(house.server);
+	ck_assert_str_eq(told(0), CLOSED);
+	end();
+}
+END_TEST
+
 START_TEST(nobody_is_let_in_any_more)
 {
 	int late = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -134,6 +163,8 @@ int main(void)
 	tcase_add_test(tests, what_was_begun_is_answered_first);
 	tcase_add_test(tests, what_has_failed_is_told_too);
 	tcase_add_test(tests, who_is_not_waited_for_is_told_nothing_false);
+	tcase_add_test(tests, a_change_without_its_plan_is_not_called_not_begun);
+	tcase_add_test(tests, a_copy_under_way_is_not_called_not_begun);
 	tcase_add_test(tests, nobody_is_let_in_any_more);
 	tcase_add_test(tests, without_clients_it_is_over_at_once);
 	suite_add_tcase(suite, tests);

@@ -221,6 +221,30 @@ START_TEST(of_many_users_those_are_known_who_came_last)
 }
 END_TEST
 
+/* Its watch ends with the connection, and nothing is said that would be taken for an answer. */
+START_TEST(a_change_of_one_who_may_not_watch_any_more_is_not_called_denied)
+{
+	const struct server_rules rules = {.max_clients = 1000, .keep_events = 100,
+		.access = {.admin_group = "admins", .admin_gid = READERS}};
+	char byte;
+
+	begin_as(READER, NOBODYS);
+	server_configure(house.server, &(struct server_rules){.max_clients = 1000, .keep_events = 100});
+	for (int client = 0; client < 2; client++) {
+		say(client, "WATCH ALL initial=no\n");
+		ck_assert_str_eq(got(client), "OK seq=0\n");
+	}
+	say(0, "UPDATE 0 1\n");
+	server_configure(house.server, &rules);
+	ck_assert_str_eq(got(0), "");
+	ck_assert_int_eq(recv(house.clients[0], &byte, 1, MSG_DONTWAIT), 0);
+	ck_assert_str_eq(got(1), "ERR denied the user may not watch any more\n");
+	commit_ends(true);
+	ck_assert_uint_eq(core_group_find(engine_core(house.engine), "default")->spec.revision, 1);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("server");
@@ -235,6 +259,7 @@ int main(void)
 	tcase_add_test(tests, a_reload_forgets_the_names);
 	tcase_add_test(tests, a_record_may_be_large);
 	tcase_add_test(tests, of_many_users_those_are_known_who_came_last);
+	tcase_add_test(tests, a_change_of_one_who_may_not_watch_any_more_is_not_called_denied);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
 }
