@@ -91,7 +91,11 @@ int request_again(struct ctl *ctl, enum verb verb, int status, int *tries)
 
 	if (status != STATUS_UNREACHABLE)
 		return status;
-	if (client->heard || (changes && !not_begun(client)) || ++*tries == REQUEST_TRIES)
+	if (changes && !not_begun(client)) {
+		say("imd did not answer; it is unknown whether it did what was asked: %s", client->why);
+		return STATUS_FAILED;
+	}
+	if (client->heard || ++*tries == REQUEST_TRIES)
 		return client_say_lost(client);
 	client_close(client);
 	return client_open(client);

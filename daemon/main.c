@@ -228,7 +228,8 @@ static void on_hangup(evutil_socket_t signal, short what, void *arg)
 
 	(void)signal;
 	(void)what;
-	reload_run(&imd->reload);
+	if (imd->end_signal == 0)
+		reload_run(&imd->reload);
 }
 
 static void on_survey_signal(evutil_socket_t signal, short what, void *arg)
@@ -339,6 +340,7 @@ static void event_free_if(struct event *event)
 static void imd_fini(struct imd *imd)
 {
 	survey_end(&imd->survey);
+	status_fini(&imd->status);
 	if (imd->engine != NULL)
 		engine_free(imd->engine);
 	else if (imd->store != NULL)
@@ -351,7 +353,6 @@ static void imd_fini(struct imd *imd)
 	event_free_if(imd->asked);
 	event_free_if(imd->watchdog);
 	event_free_if(imd->retell);
-	status_fini(&imd->status);
 	event_free_if(imd->deadline);
 	event_free_if(imd->turn);
 	if (imd->base != NULL)

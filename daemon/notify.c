@@ -35,6 +35,7 @@ static struct {
 	void *arg;
 	int retry_ms;
 	unsigned pending; /* TELL_…, what is not told yet */
+	bool stops;       /* TELL_STOPPING was asked for */
 	uint64_t reloading_us; /* when the last reload began */
 	char status[NOTIFY_STATUS_SIZE];
 } manager = {.fd = -1};
@@ -150,8 +151,9 @@ void notify_flush(void)
 
 static void tell(unsigned what)
 {
-	if (manager.fd < 0)
-		return;
+	if (manager.fd < 0 || (manager.stops && what != TELL_WATCHDOG))
+		return; /* nothing is of interest behind the end but that it comes */
+	manager.stops = what == TELL_STOPPING || manager.stops;
 	manager.pending |= what;
 	notify_flush();
 }

@@ -33,7 +33,7 @@ bool notify_wanted(void);
 void notify_ready(void);
 /* The settings are read again; notify_ready when that is done. */
 void notify_reloading(void);
-/* imd is about to end. If this is not taken at once, it is never told. */
+/* imd is about to end: what else would be told behind this is not, but for the watchdog's sign. */
 void notify_stopping(void);
 /* A line that says how things are. */
 void notify_status(const char *text);

@@ -32,19 +32,28 @@ static void status_tell(const struct status *status)
 	notify_status(text);
 }
 
+/* The state may be read only while it is what is stored. */
+static void on_clean(struct engine_request *request, const struct error *failed)
+{
+	struct status *status = (struct status *)request; /* its first member */
+
+	status->waits = false;
+	if (failed != NULL)
+		notify_status("Cannot store changes; cannot read the state");
+	else
+		status_tell(status);
+}
+
+/* In a rollout such a moment may not come by itself. */
 static void on_status(evutil_socket_t fd, short what, void *arg)
 {
 	struct status *status = arg;
 
 	(void)fd;
 	(void)what;
-	/* The state may be read only while it is what is stored. */
-	if (engine_lost(status->engine) != NULL)
-		notify_status("Cannot store changes; cannot read the state");
-	else if (engine_clean(status->engine))
-		status_tell(status);
-	else
-		status_soon(status);
+	status->waits = true;
+	status->request.done = on_clean;
+	engine_wait(status->engine, &status->request);
 }
 
 int status_init(struct status *status, struct event_base *base)
@@ -56,6 +65,9 @@ int status_init(struct status *status, struct event_base *base)
 
 void status_fini(struct status *status)
 {
+	if (status->waits)
+		engine_forget(status->engine, &status->request);
+	status->waits = false;
 	if (status->timer != NULL)
 		event_free(status->timer);
 	status->timer = NULL;
@@ -70,6 +82,6 @@ void status_start(struct status *status, struct engine *engine)
 
 void status_soon(struct status *status)
 {
-	if (status->wanted && !evtimer_pending(status->timer, NULL))
+	if (status->wanted && !status->waits && !evtimer_pending(status->timer, NULL))
 		event_add(status->timer, &(struct timeval){STATUS_EVERY_S, 0});
 }

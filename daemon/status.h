@@ -10,13 +10,15 @@ struct event;
 struct event_base;
 
 struct status {
+	struct engine_request request;
 	struct event *timer;
 	struct engine *engine;
+	bool waits;          /* for the engine */
 	bool wanted;         /* somebody reads it */
 	bool storage_failed;
 };
 
-/* -1 where the loop has no room. The status must last until status_fini. */
+/* -1 where the loop has no room. The status must last until status_fini, which comes before the engine's end. */
 int status_init(struct status *status, struct event_base *base);
 void status_fini(struct status *status);
 /* From here on it is read from this engine, and told. */

@@ -101,9 +101,11 @@ static uint32_t growth_end(const struct graph *graph)
 /* Forgets the losses of the slots that the graph starts nothing in. Returns how many there were. */
 static uint32_t forget_unplaced(struct group *group, const struct graph *graph)
 {
-	bool *placed = mem_zalloc(group->slots_used, sizeof *placed);
+	bool *placed = mem_large_zalloc(group->slots_used, sizeof *placed);
 	uint32_t forgotten = 0;
 
+	if (!placed)
+		return 0; /* what is counted may be wrong, and nothing else */
 	for (uint32_t t = 0; t < graph->task_count; t++)
 		if (start_waits(graph, t) && graph->tasks[t].slot < group->slots_used)
 			placed[graph->tasks[t].slot] = true;

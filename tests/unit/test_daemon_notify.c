@@ -142,6 +142,12 @@ START_TEST(a_manager_that_reads_is_told_at_once)
 	ck_assert_str_eq(manager_read(), "STOPPING=1\nSTATUS=Stopping.");
 	ck_assert_str_eq(manager_read(), "");
 	ck_assert_int_eq(asked_ms, 0);
+	notify_status("three groups");
+	notify_reloading();
+	notify_ready();
+	notify_watchdog();
+	ck_assert_str_eq(manager_read(), "WATCHDOG=1"); /* it ends, and lives until then */
+	ck_assert_str_eq(manager_read(), "");
 }
 END_TEST
 
