@@ -59,6 +59,7 @@ struct imd {
 	bool in_turn;
 	char storage_error[LIMIT_ERROR_TEXT]; /* why; it is said once */
 	int end_signal;                /* 0: none came */
+	bool drained;                  /* behind that everybody has been answered */
 };
 
 /* ---- time ---------------------------------------------------------------------------------- */
@@ -203,6 +204,7 @@ static void on_drained(void *arg)
 {
 	struct imd *imd = arg;
 
+	imd->drained = true;
 	event_base_loopbreak(imd->base);
 }
 
@@ -492,6 +494,10 @@ static int serve(struct config *config, int argc, char **argv)
 		log_event(LEVEL_ERR, "cannot-start", LOG_STR("error", error.text));
 	else
 		status = imd_run(&imd, config);
+	/* What could not be answered in time may hang at a disk, which is not to be waited for. The state
+	 * survives that as it survives a crash. */
+	if (imd.end_signal != 0 && !imd.drained)
+		_exit(status);
 	imd_fini(&imd);
 	return status;
 }

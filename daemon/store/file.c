@@ -320,7 +320,7 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 	pthread_mutex_init(&file->mutex, NULL);
 	TAILQ_INIT(&file->fetches);
 	if (db_open(path, create, &file->db, error) < 0 ||
-		schema_set_up(file->db, path, error) < 0 ||
+		schema_set_up(file->db, path, create, error) < 0 ||
 		tables_init(&file->tables, file->db, error) < 0) {
 		name_file(path, error);
 		file_free(&file->store);

@@ -182,17 +182,28 @@ static int migrate_once(struct db *db, int64_t version, struct error *error)
 
 	snprintf(numbers, sizeof numbers, "PRAGMA application_id = %d; PRAGMA user_version = %" PRIi64,
 		APPLICATION_ID, version + 1);
-	if (db_run(db, "BEGIN IMMEDIATE", error) < 0)
-		return -1;
-	if (db_run(db, migrations[version], error) < 0 || db_run(db, numbers, error) < 0 ||
-		db_run(db, "COMMIT", error) < 0) {
-		db_run(db, "ROLLBACK", NULL);
-		return -1;
-	}
-	return 0;
+	return db_run(db, migrations[version], error) < 0 || db_run(db, numbers, error) < 0 ? -1 : 0;
 }
 
-int schema_set_up(struct db *db, const char *path, struct error *error)
+/* Where it is not to last the transaction stays open, and is undone when the database is closed. */
+static int migrate(struct db *db, int64_t version, bool lasting, struct error *error)
+{
+	int ret = 0;
+
+	if (version == SCHEMA_VERSION)
+		return 0;
+	if (db_run(db, "BEGIN IMMEDIATE", error) < 0)
+		return -1;
+	for (; version < SCHEMA_VERSION && ret == 0; version++)
+		ret = migrate_once(db, version, error);
+	if (ret == 0 && lasting)
+		ret = db_run(db, "COMMIT", error);
+	if (ret < 0)
+		db_run(db, "ROLLBACK", NULL);
+	return ret;
+}
+
+int schema_set_up(struct db *db, const char *path, bool lasting, struct error *error)
 {
 	int64_t version;
 
@@ -204,12 +215,9 @@ int schema_set_up(struct db *db, const char *path, struct error *error)
 	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
 		if (db_run(db, settings[i], error) < 0)
 			return -1;
-	if (use_wal(db, path, error) < 0)
+	if (lasting && use_wal(db, path, error) < 0)
 		return -1;
-	for (; version < SCHEMA_VERSION; version++)
-		if (migrate_once(db, version, error) < 0)
-			return -1;
-	return 0;
+	return migrate(db, version, lasting, error);
 }
 
 /* SQLite writes no row that is as it was before, but it writes this number always. */

@@ -45,9 +45,9 @@ struct store_ops {
 /* Keeps nothing: every commit succeeds at once, and there is never anything to load. */
 struct store *store_memory_new(void);
 
-/* Keeps everything in a file, which is made if `create` says so. The runner is the store's, also where
- * it fails: ERR_STORAGE says what is wrong with the file. The file is this process's alone until the
- * store is freed. */
+/* Keeps everything in a file. With `create` it is made where it is not there, and brought up to date for good;
+ * without, it is only to be looked at, and stays as it is. The runner is the store's, also where it fails:
+ * ERR_STORAGE says what is wrong with the file. The file is this process's alone until the store is freed. */
 int store_file_open(const char *path, bool create, struct runner *runner, struct store **ret_store,
 	struct error *error);
 /* Looks through the whole file for damage that reading it might not meet. */

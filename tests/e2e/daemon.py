@@ -313,6 +313,22 @@ def what_is_begun_is_answered_before_the_end():
 
 
 @case
+def who_does_not_read_holds_up_the_end_until_it_is_asked_for_again():
+    state = new_path("state")
+    with Daemon("--mock-delay=0", f"--state={state}") as imd:
+        slow, client = imd.client(), imd.client()
+        client.ok("UPDATE 2 1")
+        slow.send("PLAN 100000 1\n")
+        slow.line()
+        imd.process.send_signal(signal.SIGTERM)
+        equal(client_end(client), "shutting-down", "what an idle client is told")
+        imd.process.send_signal(signal.SIGTERM)
+        equal(imd.process.wait(TIMEOUT_S), 0, "exit status")
+        expect(not os.path.exists(imd.path), "the socket file is left")
+    equal(run(IMD, f"--check-state={state}")[0], 0, "the state")
+
+
+@case
 def systemd_socket_activate_starts_it():
     if not shutil.which("systemd-socket-activate"):
         raise Skip("systemd-socket-activate is not installed")

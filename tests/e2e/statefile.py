@@ -810,6 +810,8 @@ def open_version(version):
     checked_copy = new_path("copy.db")
     shutil.copyfile(path, checked_copy)
     checked(checked_copy, 0, "sound")
+    with open(path, "rb") as file, open(checked_copy, "rb") as looked_at:
+        expect(looked_at.read() == file.read(), f"--check-state has changed a file of version {version}")
     with Daemon(*PRESENT, state_option(path)) as imd:
         client = imd.client()
         before = sqlite3.connect(":memory:")
