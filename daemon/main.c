@@ -455,6 +455,14 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 	return 0;
 }
 
+static void log_unanswered(const struct imd *imd)
+{
+	struct server_load load;
+
+	server_load(imd->server, &load);
+	log_event(LEVEL_WARNING, "unanswered", LOG_U64("clients", load.clients));
+}
+
 static int imd_run(struct imd *imd, const struct config *config)
 {
 	log_event(LEVEL_INFO, "ready", LOG_STR("version", PACKAGE_VERSION),
@@ -467,6 +475,8 @@ static int imd_run(struct imd *imd, const struct config *config)
 
 	if (imd->end_signal == 0)
 		log_event(LEVEL_ERR, "loop-ended", LOG_STR("error", strerror(errno)));
+	else if (!imd->drained)
+		log_unanswered(imd);
 	server_stop(imd->server);
 	return ret < 0 || imd->end_signal == 0 ? EXIT_FAILED : EXIT_SUCCESS;
 }

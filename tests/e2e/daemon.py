@@ -325,6 +325,7 @@ def who_does_not_read_holds_up_the_end_until_it_is_asked_for_again():
         imd.process.send_signal(signal.SIGTERM)
         equal(imd.process.wait(TIMEOUT_S), 0, "exit status")
         expect(not os.path.exists(imd.path), "the socket file is left")
+    matches("^<4>unanswered clients=1$", imd.log(), "the log")
     equal(run(IMD, f"--check-state={state}")[0], 0, "the state")
 
 
