@@ -300,7 +300,7 @@ static void add_value_row(struct buf *buf, unsigned option)
 	buf_addf(buf, "--%s) completes=%s ;;\n", row.key, completion_name(completion_of_option(option)));
 }
 
-void completion_add_common(struct buf *buf)
+static void add_common(struct buf *buf)
 {
 	buf_add_str(buf, common_value);
 	for (unsigned option = 0; option < CTL_OPTION_COUNT; option++)
@@ -310,6 +310,20 @@ void completion_add_common(struct buf *buf)
 	buf_add_str(buf, common_taking);
 	completion_add_value_options(buf, " | ");
 	buf_add_str(buf, common_answer);
+}
+
+void completion_add_script(struct buf *buf, const struct completion_script *script)
+{
+	buf_add_str(buf, script->head);
+	script->words_row(buf, NULL);
+	completion_each_family(buf, script->words_row);
+	for (size_t i = 0; command_at(i) != NULL; i++)
+		script->command_row(buf, command_at(i));
+	buf_add_str(buf, script->row_end);
+	add_common(buf);
+	buf_add_str(buf, script->own);
+	completion_add_shells(buf);
+	buf_add_str(buf, script->tail);
 }
 
 /* ---- the command ---------------------------------------------------------------------------- */

@@ -36,11 +36,21 @@ void completion_add_shells(struct buf *buf);
 /* Appends text in single quotes, as all these shells understand them. */
 void completion_add_quoted(struct buf *buf, const char *text);
 
-/* Appends the functions that the scripts for bash and zsh have in common. _imctl_take takes in the words before
+/* What a script for bash or zsh has of its own; the texts of a table and of what comes behind it. */
+struct completion_script {
+	const char *head;    /* up to the rows of the table: the words that may follow, and the commands; */
+	const char *row_end; /* behind them */
+	const char *own;     /* functions, behind those that both have */
+	const char *tail;    /* behind the names of the shells */
+	void (*words_row)(struct buf *buf, const char *family);
+	void (*command_row)(struct buf *buf, const struct command *command);
+};
+
+/* Appends such a script, with the functions that both have in common. _imctl_take takes in the words before
  * the one in question, one by one, and _imctl_answer is called with that one. They call what each script has
  * of its own: _imctl_row, which looks into the table, and _imctl_complete, _imctl_options and
  * _imctl_commands, which offer. */
-void completion_add_common(struct buf *buf);
+void completion_add_script(struct buf *buf, const struct completion_script *script);
 
 /* Each appends the script for a shell. */
 void completion_bash(struct buf *buf);

@@ -127,14 +127,8 @@ static void add_command_row(struct buf *buf, const struct command *command)
 
 void completion_zsh(struct buf *buf)
 {
-	buf_add_str(buf, head);
-	add_words_row(buf, NULL);
-	completion_each_family(buf, add_words_row);
-	for (size_t i = 0; command_at(i) != NULL; i++)
-		add_command_row(buf, command_at(i));
-	buf_add_str(buf, row_end);
-	completion_add_common(buf);
-	buf_add_str(buf, asking);
-	completion_add_shells(buf);
-	buf_add_str(buf, tail);
+	static const struct completion_script script = {head, row_end, asking, tail, add_words_row,
+		add_command_row};
+
+	completion_add_script(buf, &script);
 }
