@@ -21,9 +21,10 @@ static void config_default(struct config *config)
 		.socket = mem_strdup(DEFAULT_SOCKET),
 		.socket_mode = 0660,
 		.max_clients = 1000,
-		.admins = {.name = mem_strdup("")},
-		.readers = {.name = mem_strdup("")},
+		.admin_group = mem_strdup(""),
+		.read_group = mem_strdup(""),
 		.driver = mem_strdup("mock"),
+		.send_timeout_ms = 60000,
 		.keep_events = 100000,
 		.log_level = LEVEL_INFO,
 		.mock = {.delay_min_ms = 3000, .delay_max_ms = 6000},
@@ -42,8 +43,8 @@ void config_fini(struct config *config)
 	free(config->core.policies);
 	free(config->mock.fail_versions);
 	free(config->socket);
-	free(config->admins.name);
-	free(config->readers.name);
+	free(config->admin_group);
+	free(config->read_group);
 	free(config->state);
 	free(config->driver);
 	free(config->path);
@@ -76,9 +77,9 @@ const char *config_file_add(struct config *config, const char *path)
 	return config->files[config->file_count++];
 }
 
-static const char *team_name(const struct config_team *team)
+static const char *name_or_null(const char *name)
 {
-	return team->name[0] != '\0' ? team->name : NULL;
+	return name[0] != '\0' ? name : NULL;
 }
 
 struct server_rules config_rules(const struct config *config)
@@ -86,12 +87,11 @@ struct server_rules config_rules(const struct config *config)
 	return (struct server_rules){
 		.max_clients = config->max_clients,
 		.max_clients_per_user = config->max_clients_per_user,
+		.send_timeout_ms = config->send_timeout_ms,
 		.keep_events = config->keep_events,
 		.access = {
-			.admin_group = team_name(&config->admins),
-			.admin_gid = config->admins.gid,
-			.read_group = team_name(&config->readers),
-			.read_gid = config->readers.gid,
+			.admin_group = name_or_null(config->admin_group),
+			.read_group = name_or_null(config->read_group),
 		},
 	};
 }

@@ -41,20 +41,16 @@ struct config_source {
 	unsigned line;
 };
 
-/* A group of the system's, by its name. */
-struct config_team {
-	char *name; /* "": none */
-	gid_t gid;
-};
-
 struct config {
 	char *socket; /* texts are owned */
 	unsigned socket_mode;
 	uint32_t max_clients;
 	uint32_t max_clients_per_user;
-	struct config_team admins, readers;
+	char *admin_group; /* "": none */
+	char *read_group;  /* "": none */
 	char *state;
 	char *driver;
+	uint64_t send_timeout_ms;
 	uint64_t keep_events;
 	enum log_level log_level;
 	struct core_config core; /* seed and new_id are the caller's to fill in; the policies are of here */

@@ -52,6 +52,7 @@ static const struct {
 	{"graph-failed", "2d890c87b61e43a8aec8ca19e1ff48b7"},
 	{"graph-superseded", "8fe3cb58babe40358a9045cbc908dca6"},
 	{"graph-cancelled", "e2381a3c96ba455b801405ecc6926c92"},
+	{"group-unknown", "086baa61e184443e8b81f1eff0d81b40"},
 	{"node-died", "c9dd275b51e7477bb2b59521d2cf20f3"},
 	{"node-replaced", "c5970e6d311147b2bc0557121c9bbe6f"},
 };

@@ -10,7 +10,8 @@
 #include "proto/args.h"
 #include "proto/limits.h"
 #include "proto/mem.h"
-#include "team.h"
+#include "sys/overflow.h"
+#include "sys/sysgroup.h"
 
 enum { MODE_MAX = 0777, MILLION = 1000000 };
 
@@ -278,34 +279,26 @@ static bool show_delay(SHOW_ARGUMENTS)
 	return show_duration(setting, config, &mock->delay_max_ms, text);
 }
 
-/* A group of the system's that must be there, or the empty text. Where it comes over the network, it may
- * only be that it cannot be looked up yet: that is for another start to try, and no mistake. */
-static int set_team(SET_ARGUMENTS)
+/* A group that exists, or the empty text. If its lookup fails, a later start may succeed: that is no mistake in
+ * the settings. The ID is not kept, because it may change while imd runs. */
+static int set_sysgroup(SET_ARGUMENTS)
 {
-	struct config_team *team = place;
-	int failed = text[0] != '\0' ? team_find(text, &team->gid) : 0;
+	gid_t gid = 0;
+	int failed = text[0] != '\0' ? sysgroup_find(text, &gid) : 0;
 
 	(void)setting;
-	if (failed == ENOENT) {
-		return error_set(error, ERR_BAD_ARGUMENT,
-			"%s must be a group of this system, or empty; \"%.40s\" is none", title, text);
-	}
+	if (failed == ENOENT)
+		return error_set(error, ERR_BAD_ARGUMENT, "%s: no such group: \"%.40s\"", title, text);
 	if (failed != 0) {
 		config->exit_status = CONFIG_FAILED;
-		return error_set(error, ERR_INTERNAL, "%s: the group %.40s cannot be looked up: %s", title,
+		return error_set(error, ERR_INTERNAL, "%s: cannot look up the group \"%.40s\": %s", title,
 			text, strerror(failed));
 	}
-	text_take(&team->name, text);
+	if (overflow_gid(gid))
+		return error_set(error, ERR_BAD_ARGUMENT, "%s: the group \"%.40s\" has the ID %u, which stands "
+			"for all groups without a mapping; use another group", title, text, (unsigned)gid);
+	text_take(place, text);
 	return 0;
-}
-
-static bool show_team(SHOW_ARGUMENTS)
-{
-	const struct config_team *team = place;
-
-	(void)setting, (void)config;
-	buf_add_str(text, team->name);
-	return true;
 }
 
 static const struct setting_kind kind_flag = {set_flag, show_nothing, 0};
@@ -321,7 +314,7 @@ static const struct setting_kind kind_seed = {set_seed, show_seed, 0};
 static const struct setting_kind kind_versions = {set_versions, show_versions, 0};
 static const struct setting_kind kind_probability = {set_probability, show_probability,
 	sizeof(uint32_t)};
-static const struct setting_kind kind_team = {set_team, show_team, 0};
+static const struct setting_kind kind_sysgroup = {set_sysgroup, show_text, sizeof(char *)};
 static const struct setting_kind kind_delay = {set_delay, show_delay, 0};
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -343,10 +336,12 @@ const struct setting settings[] = {
 		1000000, 0},
 	{"max-clients-per-user", 0, "N", "of them for one user, 0 for no limit (0)", &kind_u32,
 		PLACE(max_clients_per_user), 0, 1000000, 0},
-	{"admin-group", 0, "GROUP", "whose members may change things, and look (everybody)",
-		&kind_team, PLACE(admins), 0, 0, 0},
-	{"read-group", 0, "GROUP", "whose members may look (everybody)", &kind_team, PLACE(readers), 0, 0,
-		0},
+	{"admin-group", 0, "GROUP", "whose members may make changes (root and the user of imd alone)",
+		&kind_sysgroup, PLACE(admin_group), 0, 0, 0},
+	{"read-group", 0, "GROUP", "whose members may read (who can open the socket)", &kind_sysgroup,
+		PLACE(read_group), 0, 0, 0},
+	{"send-timeout", 0, "DURATION", "how long a large reply may wait to be read, 0 for no limit (60s)",
+		&kind_duration, PLACE(send_timeout_ms), 0, 0, 0},
 	{"state", 0, "PATH", "the file with the state, or :memory: (/var/lib/imd/imd.db)", &kind_path,
 		PLACE(state), 0, 0, SETTING_RESTART},
 	{"check-state", 0, "PATH", "look through a state file, and exit", &kind_path,

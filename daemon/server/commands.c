@@ -101,11 +101,17 @@ static bool command_lost(const struct session *session, const struct request *re
 		engine_lost(session->server->engine) != NULL;
 }
 
+/* Requests for everybody need no rights to be looked up. */
+static bool verb_is_open(const struct verb_row *verb)
+{
+	return (verb->flags & (VERB_CHANGES | VERB_READS)) == 0;
+}
+
 static bool command_denied(struct session *session, const struct verb_row *verb, struct error *error)
 {
-	if (access_allows(session->rights, verb))
+	if (verb_is_open(verb) || access_allows(session_rights(session), verb))
 		return false;
-	access_deny(&session->server->config.rules.access, verb, session_origin(session).user, error);
+	access_deny(&session->server->access, verb, session_origin(session).user, error);
 	return true;
 }
 
@@ -151,7 +157,10 @@ bool command_handle(struct session *session, const char *line, size_t len)
 	}
 	server->requests++;
 	command_run(session, &request);
-	return true;
+	if (session->wait != WAIT_PASS)
+		return true;
+	server->requests--; /* it is handled again */
+	return false;
 }
 
 /* ---- what several verbs have ---------------------------------------------------------------- */

@@ -105,6 +105,14 @@ int cmd_tasks(struct session *session, const struct request *request, struct err
 	return list_graph(session, request, PARTS(PART_TASKS), error);
 }
 
+/* How many nodes a plan is about, at most. */
+static uint64_t plan_nodes(const struct core *core, const struct core_event *event)
+{
+	const struct group *group = core_group_find(core, event->update.group);
+
+	return event->update.size + (group ? group->live : 0);
+}
+
 int cmd_plan(struct session *session, const struct request *request, struct error *error)
 {
 	struct server *server = session->server;
@@ -115,8 +123,10 @@ int cmd_plan(struct session *session, const struct request *request, struct erro
 	if (request_bool(request, OPT_QUIET, false, &quiet, error) < 0 ||
 		request_update(session, request, &event, error) < 0)
 		return -1;
-	if (server->preview_tasks >= PREVIEW_TASKS_MAX)
-		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
+	if (previews_reserve(session, 0, error) < 0)
+		return -1;
+	if (!previews_turn(session, plan_nodes(engine_core(server->engine), &event)))
+		return 0;
 	event.now = engine_now(server->engine);
 	if (core_preview(engine_core(server->engine), &event, &graph, error) < 0)
 		return -1;

@@ -5,6 +5,7 @@
 #include "listener.h"
 #include "origins.h"
 #include "peer.h"
+#include "previews.h"
 #include "proto/buf.h"
 #include "proto/words.h"
 #include "ring.h"
@@ -13,7 +14,6 @@
 #include "watch.h"
 
 enum {
-	PREVIEW_TASKS_MAX = 4000000, /* tasks of all previews that are being listed */
 	PASS_MAX = LIMIT_WAITING,    /* what one session may spend before others have their turn: bytes */
 	PASS_TASK_COST = 64,         /* of replies, and this for a planned task */
 };
@@ -39,7 +39,10 @@ struct server {
 	void (*drained)(void *arg); /* NULL: it does not end */
 	void *drained_arg;
 	struct users users;        /* whose they are */
-	uint64_t preview_tasks;
+	uint32_t strangers;        /* clients that may neither change nor read */
+	struct previews previews;
+	struct access access;
+	struct event *recheck;     /* ends watches of users who may not read any more */
 	struct ring ring;
 	struct watchers watchers;
 	struct origins origins;

@@ -11,7 +11,7 @@ enum { UID_NOBODY = 65534, GROUPS_USUAL = 32 };
 
 /* ---- users and their clients ---------------------------------------------------------------- */
 
-static struct user *users_find(const struct users *users, uid_t uid)
+struct user *users_find(const struct users *users, uid_t uid)
 {
 	for (size_t i = 0; i < users->count; i++) {
 		if (users->list[i].uid == uid)
@@ -39,7 +39,7 @@ void users_add(struct users *users, uid_t uid)
 		users->capacity = users->capacity > 0 ? users->capacity * 2 : 8;
 		users->list = mem_realloc(users->list, users->capacity, sizeof users->list[0]);
 	}
-	users->list[users->count++] = (struct user){uid, 1};
+	users->list[users->count++] = (struct user){.uid = uid, .clients = 1};
 }
 
 void users_remove(struct users *users, uid_t uid)
@@ -87,17 +87,6 @@ void peer_fini(struct peer *peer)
 {
 	free(peer->groups);
 	peer->groups = NULL;
-}
-
-bool peer_in_group(const struct peer *peer, gid_t gid)
-{
-	if (peer->gid == gid)
-		return true;
-	for (size_t i = 0; i < peer->group_count; i++) {
-		if (peer->groups[i] == gid)
-			return true;
-	}
-	return false;
 }
 
 uid_t peer_uid(int fd)

@@ -11,6 +11,7 @@
 struct user {
 	uid_t uid;
 	uint32_t clients;
+	uint64_t preview_tasks; /* previews.h */
 };
 
 /* Those that have any, in no order: they are few, however many the clients. */
@@ -20,6 +21,8 @@ struct users {
 	size_t capacity;
 };
 
+/* NULL if the user has no client. Valid until a client comes or goes. */
+struct user *users_find(const struct users *users, uid_t uid);
 uint32_t users_clients(const struct users *users, uid_t uid);
 void users_add(struct users *users, uid_t uid);
 void users_remove(struct users *users, uid_t uid);
@@ -35,7 +38,6 @@ struct peer {
 /* -1 where the kernel does not tell. */
 int peer_init(struct peer *peer, int fd);
 void peer_fini(struct peer *peer);
-bool peer_in_group(const struct peer *peer, gid_t gid);
 
 /* The uid of the process that connected; 65534 where the kernel does not tell. */
 uid_t peer_uid(int fd);

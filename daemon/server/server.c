@@ -11,8 +11,10 @@
 
 enum {
 	HANGUPS_EVERY_S = 1,
+	RECHECK_EVERY_S = 10, /* whether those who watch still may */
 	KEPT_PART = 10,      /* of the places for clients a tenth, */
 	KEPT_MAX = 3,        /* and so many at most, are for administrators */
+	STRANGERS_PART = 10, /* and a tenth at most goes to users without any right */
 };
 
 uint64_t server_errors(const struct server *server)
@@ -47,20 +49,42 @@ static uint32_t places_for_all(uint32_t max_clients)
 	return max_clients - (kept < KEPT_MAX ? kept : KEPT_MAX);
 }
 
+/* How many of them may be users who may neither read nor change: idle ones must not keep others out. */
+static uint32_t places_for_strangers(uint32_t max_clients)
+{
+	uint32_t places = max_clients / STRANGERS_PART;
+
+	return places > 0 ? places : 1;
+}
+
+/* Why a client is not let in; NULL: it is. */
+static const char *no_place(struct server *server, int fd, uid_t uid)
+{
+	const struct server_rules *rules = &server->config.rules;
+	int64_t until_ms;
+	unsigned rights;
+
+	if (server->clients >= rules->max_clients)
+		return "ERR too-many client limit reached\n";
+	if (rules->max_clients_per_user > 0 &&
+		users_clients(&server->users, uid) >= rules->max_clients_per_user)
+		return "ERR too-many client limit of this user reached\n";
+	rights = access_rights(&server->access, server->engine, fd, uid, &until_ms);
+	if (server->clients >= places_for_all(rules->max_clients) && !(rights & MAY_CHANGE))
+		return "ERR too-many the remaining connections are reserved for administrators\n";
+	if (rights == 0 && server->strangers >= places_for_strangers(rules->max_clients))
+		return "ERR too-many client limit of users without rights reached\n";
+	return NULL;
+}
+
 static void on_accepted(void *arg, int fd)
 {
 	struct server *server = arg;
-	const struct server_rules *rules = &server->config.rules;
 	uid_t uid = peer_uid(fd);
+	const char *why = no_place(server, fd, uid);
 
-	if (server->clients >= rules->max_clients)
-		shed(server, fd, "ERR too-many there are as many clients as may be\n");
-	else if (server->clients >= places_for_all(rules->max_clients) &&
-		!access_admin(&rules->access, fd))
-		shed(server, fd, "ERR too-many the places that are left are for root and administrators\n");
-	else if (rules->max_clients_per_user > 0 &&
-		users_clients(&server->users, uid) >= rules->max_clients_per_user)
-		shed(server, fd, "ERR too-many this user has as many clients as one may have\n");
+	if (why)
+		shed(server, fd, why);
 	else
 		session_new(server, fd, uid);
 }
@@ -109,6 +133,32 @@ static void on_hangups(evutil_socket_t fd, short what, void *arg)
 		server_watch_hangups(server);
 }
 
+/* Rights may end at any time: a user leaves a group. Those who send requests are checked at each; those who
+ * only watch, here. */
+static void on_recheck(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	struct link *link, *next;
+
+	(void)fd;
+	(void)what;
+	for (link = server->sessions.next; link != &server->sessions; link = next) {
+		next = link->next;
+		session_check_watch(LINK_OWNER(link, struct session, link));
+	}
+}
+
+/* Without groups all clients may watch, and nobody loses that. */
+static void recheck_arm(struct server *server)
+{
+	const struct access_rules *rules = &server->config.rules.access;
+
+	if (rules->admin_group || rules->read_group)
+		event_add(server->recheck, &(struct timeval){RECHECK_EVERY_S, 0});
+	else
+		event_del(server->recheck);
+}
+
 void server_watch_hangups(struct server *server)
 {
 	if (!evtimer_pending(server->hangups, NULL))
@@ -121,8 +171,11 @@ static int server_events_new(struct server *server)
 {
 	server->reaper = evtimer_new(server->base, on_reap, server);
 	server->hangups = evtimer_new(server->base, on_hangups, server);
-	if (server->reaper == NULL || server->hangups == NULL)
+	server->recheck = event_new(server->base, -1, EV_PERSIST, on_recheck, server);
+	if (server->reaper == NULL || server->hangups == NULL || !server->recheck ||
+		previews_init(&server->previews, server->base) < 0)
 		return -1;
+	recheck_arm(server);
 	return watchers_init(server, server->base);
 }
 
@@ -138,6 +191,7 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 	link_init(&server->sessions);
 	link_init(&server->dead);
 	words_init(&server->words);
+	access_configure(&server->access, &config->rules.access);
 	ring_init(&server->ring, config->rules.keep_events > 0 ? config->rules.keep_events : 1, 0);
 	if (listener_init(&server->listener, config->path, config->mode, config->listen_fd,
 		    error) < 0) {
@@ -171,9 +225,14 @@ void server_configure(struct server *server, const struct server_rules *rules)
 
 	server->config.rules = *rules;
 	origins_clear(&server->origins); /* a user may have another name by now */
+	access_configure(&server->access, &rules->access);
+	recheck_arm(server);
 	for (link = server->sessions.next; link != &server->sessions; link = next) {
+		struct session *session = LINK_OWNER(link, struct session, link);
+
 		next = link->next;
-		session_renew_rights(LINK_OWNER(link, struct session, link));
+		session->rights_until_ms = INT64_MIN;
+		session_check_watch(session);
 	}
 	ring_keep(&server->ring, rules->keep_events);
 	server->spec_line.text.len = 0; /* that of a group without a spec shows the policy to come */
@@ -210,6 +269,9 @@ void server_free(struct server *server)
 		event_free(server->reaper);
 	if (server->hangups != NULL)
 		event_free(server->hangups);
+	if (server->recheck)
+		event_free(server->recheck);
+	previews_fini(&server->previews);
 	ring_fini(&server->ring);
 	buf_fini(&server->spec_line.text);
 	buf_fini(&server->out);

@@ -10,6 +10,7 @@
 
 #include "commands.h"
 #include "internal.h"
+#include "log.h"
 #include "proto/mem.h"
 #include "session_listing.h"
 
@@ -269,7 +270,7 @@ static bool session_through(const struct session *session)
 static bool session_owes(const struct session *session)
 {
 	return session->listing_on || session_waiting(session) > 0 ||
-		(session->wait != WAIT_NOTHING && session->wait != WAIT_TURN);
+		(session->wait != WAIT_NOTHING && session->wait != WAIT_TURN && session->wait != WAIT_PASS);
 }
 
 /* After a pass: what the session waits for next. */
@@ -333,6 +334,12 @@ static void on_end(struct bufferevent *bev, short what, void *arg)
 	struct session *session = arg;
 
 	(void)bev;
+	if (what & BEV_EVENT_TIMEOUT) {
+		log_event(LEVEL_INFO, "client-dropped", LOG_U64("uid", session->uid),
+			LOG_STR("reason", "it does not read its reply"));
+		session_close(session);
+		return;
+	}
 	if (what & BEV_EVENT_READING) {
 		/* libevent has disabled EV_READ. */
 		session->eof = true;
@@ -343,6 +350,14 @@ static void on_end(struct bufferevent *bev, short what, void *arg)
 	if ((what & BEV_EVENT_WRITING) || (what & BEV_EVENT_ERROR))
 		session_mute(session);
 	session_go(session);
+}
+
+void session_set_deadline(struct session *session, bool on)
+{
+	uint64_t ms = session->server->config.rules.send_timeout_ms;
+	const struct timeval timeout = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
+
+	bufferevent_set_timeouts(session->bev, NULL, on && ms > 0 ? &timeout : NULL);
 }
 
 struct origin session_origin(const struct session *session)
@@ -359,10 +374,10 @@ struct session *session_new(struct server *server, int fd, uid_t uid)
 	session->server = server;
 	session->fd = fd;
 	session->uid = uid;
-	session->rights = access_rights(&server->config.rules.access, fd);
 	session->request.done = on_engine;
 	listing_init(&session->listing);
 	link_init(&session->watch.link);
+	link_init(&session->preview.link);
 	session->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (session->bev == NULL) {
 		close(fd);
@@ -381,6 +396,9 @@ struct session *session_new(struct server *server, int fd, uid_t uid)
 	link_append(&server->sessions, &session->link);
 	server->clients++;
 	users_add(&server->users, uid);
+	session->rights = MAY_READ; /* no stranger, until looked up */
+	session->rights_until_ms = INT64_MIN;
+	session_rights(session);
 	return session;
 }
 
@@ -392,7 +410,7 @@ void session_close(struct session *session)
 		return;
 	session->dead = true;
 	watch_end(session);
-	if (session->wait != WAIT_NOTHING)
+	if (session->wait != WAIT_NOTHING && session->wait != WAIT_PASS)
 		engine_forget(server->engine, &session->request);
 	session->wait = WAIT_NOTHING;
 	session_listing_drop(session);
@@ -400,9 +418,11 @@ void session_close(struct session *session)
 	session->strings = NULL;
 	bufferevent_setcb(session->bev, NULL, NULL, NULL, NULL);
 	bufferevent_disable(session->bev, EV_READ | EV_WRITE);
+	link_remove(&session->preview.link);
 	link_remove(&session->link);
 	link_append(&server->dead, &session->link);
 	server->clients--;
+	server->strangers -= session->rights == 0;
 	users_remove(&server->users, session->uid);
 	event_active(server->reaper, EV_TIMEOUT, 0);
 }
@@ -457,12 +477,27 @@ void session_stop(struct session *session)
 	session_dismiss(session, &why);
 }
 
-void session_renew_rights(struct session *session)
-{
-	static const struct error why = {ERR_DENIED, "the user may not watch any more"};
+/* ---- rights -------------------------------------------------------------------------------- */
 
-	session->rights = access_rights(&session->server->config.rules.access, session->fd);
-	if ((session->rights & MAY_READ) || session->watch.state == WATCH_OFF)
+unsigned session_rights(struct session *session)
+{
+	struct server *server = session->server;
+
+	if (engine_now(server->engine).mono_ms < session->rights_until_ms)
+		return session->rights;
+	server->strangers -= session->rights == 0;
+	session->rights = access_rights(&server->access, server->engine, session->fd, session->uid,
+		&session->rights_until_ms);
+	server->strangers += session->rights == 0;
+	return session->rights;
+}
+
+void session_check_watch(struct session *session)
+{
+	struct error why;
+
+	if (session->watch.state == WATCH_OFF || (session_rights(session) & MAY_READ))
 		return;
+	access_deny(&session->server->access, verb_row(VERB_watch), session_origin(session).user, &why);
 	session_dismiss(session, &why);
 }

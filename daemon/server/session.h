@@ -20,6 +20,7 @@
 
 enum session_wait {
 	WAIT_NOTHING,
+	WAIT_PASS,    /* for a later pass of the loop; the line is still in the input */
 	WAIT_TURN,    /* for the state to be durable; the line is still in the input */
 	WAIT_CHANGE,  /* for what was submitted */
 	WAIT_COPY,    /* for a copy of the state */
@@ -38,7 +39,8 @@ struct session {
 	struct evbuffer *output; /* of bev */
 	int fd;                  /* of bev */
 	uid_t uid;
-	unsigned rights;         /* MAY_READ, MAY_CHANGE */
+	unsigned rights;         /* MAY_READ, MAY_CHANGE; see session_rights */
+	int64_t rights_until_ms; /* monotonic */
 	enum session_wait wait;
 	bool reading;    /* EV_READ is enabled */
 	bool eof;        /* the client will send no more */
@@ -54,7 +56,11 @@ struct session {
 		uint64_t revision;
 		uint32_t tasks, min_available, max_live;
 	} plan;
-	uint64_t preview_tasks; /* counted in server->preview_tasks */
+	struct session_preview {
+		struct link link; /* in server->previews.waiting, or none */
+		uint32_t tasks;   /* counted in server->previews, */
+		bool reader;      /* as those of one who may only read */
+	} preview;
 	struct watch watch;
 	struct engine_request request;
 	char *strings;          /* owned; what the request points to */
@@ -74,9 +80,13 @@ void session_go(struct session *session);
 void session_shut_down(struct session *session, const struct error *why);
 /* The daemon ends: closes it, and tells the client where that nothing was begun is known. */
 void session_stop(struct session *session);
-/* Finds out what the client may by the rules as they are now. A watch that it may have no more ends with
- * its connection. */
-void session_renew_rights(struct session *session);
+/* What the client may do, a set of MAY_CHANGE and MAY_READ: looked up again if that is due (access.h). */
+unsigned session_rights(struct session *session);
+/* If the client watches and may not read any more, it is told so and its connection is closed. Not from
+ * within a pass. */
+void session_check_watch(struct session *session);
+/* From here on, the connection is closed when the client takes nothing of its reply for send-timeout. */
+void session_set_deadline(struct session *session, bool on);
 
 /* The socket takes nothing any more. What the client has sent whole is still carried out. */
 void session_mute(struct session *session);

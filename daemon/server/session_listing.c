@@ -7,8 +7,9 @@
 
 void session_listing_drop(struct session *session)
 {
-	session->server->preview_tasks -= session->preview_tasks;
-	session->preview_tasks = 0;
+	if (session->preview.tasks > 0)
+		session_set_deadline(session, false);
+	previews_release(session);
 	listing_fini(&session->listing);
 	session->listing_on = false;
 }
@@ -119,15 +120,13 @@ void session_listing_go(struct session *session)
 	} while (!session_listing_step(session));
 }
 
-/* A graph that is listed from memory of its own counts among the previews. */
+/* A graph that is listed from memory of its own counts among the previews, and is to be read. */
 static int session_reserve(struct session *session, uint32_t tasks, struct error *error)
 {
-	struct server *server = session->server;
-
-	if (tasks > PREVIEW_TASKS_MAX - server->preview_tasks)
-		return error_set(error, ERR_TOO_MANY, "too many plans are being listed; try again");
-	session->preview_tasks = tasks;
-	server->preview_tasks += tasks;
+	if (previews_reserve(session, tasks, error) < 0)
+		return -1;
+	if (tasks > 0)
+		session_set_deadline(session, true);
 	return 0;
 }
 

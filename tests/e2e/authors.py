@@ -3,37 +3,36 @@
 in the state file and in the log; behind a restart and a crash, too."""
 
 import json
-import pwd
 import sqlite3
 
-from imdtest import (IMCTL, Daemon, Skip, await_that, case, environment, equal, expect, main, matches, need_imctl,
+from imdtest import (IMCTL, await_that, case, environment, equal, expect, main, matches, need_imctl,
                      new_path, run, spawn)
-from users import As, need_root, path_for_all
+from users import As, UserDatabase, path_for_all
 
-ALICE, BOB, CAROL = "games", "man", "mail"  # that every Debian has
-NAMELESS = 61001
+ALICE, BOB, CAROL = "alice", "bob", "carol"
+ADMINS, ADMIN_GID = "imadm", 62001
+USERS = {"root": (0, 0), ALICE: (61001, ADMIN_GID), BOB: (61002, ADMIN_GID), CAROL: (61003, ADMIN_GID)}
+NAMELESS = 61200  # a dynamic user, whose groups are those of its process
 
-QUICK = ("--mock-delay=0", "--socket-mode=0666")
-SLOW = ("--mock-delay=1h", "--socket-mode=0666")
+QUICK = ("--mock-delay=0",)
+SLOW = ("--mock-delay=1h",)
 
 
 def uid_of(name):
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise Skip(f"there is no user {name}") from None
+    return USERS[name][0]
 
 
 class House:
     """A daemon that can be left in several ways, and goes on with its file; and who comes to it."""
 
     def __init__(self, *options):
-        need_root()
+        self.database = UserDatabase(USERS, {ADMINS: (ADMIN_GID, [])})
         self.path, self.state = path_for_all(), new_path("state.db")
         self.start(*options)
 
     def start(self, *options):
-        self.imd = Daemon(*options, f"--state={self.state}", path=self.path)
+        self.imd = self.database.daemon(*options, f"--state={self.state}", f"--admin-group={ADMINS}",
+                                        path=self.path)
         self.root = self.imd.client()
         self.watcher = self.imd.client()
         self.watcher.ok("WATCH ALL group=*")
@@ -152,7 +151,7 @@ def a_cancel_is_of_who_cancelled():
 
 @case
 def a_watcher_is_told_who_cancelled():
-    with House("--mock-delay=0-3ms", "--socket-mode=0666") as house:
+    with House("--mock-delay=0-3ms") as house:
         # One after another: they are not through before the next request.
         graph = house.user(ALICE).ok("UPDATE 300 1 max-parallel=1 quiet=yes").end["graph"]
         house.user(CAROL).ok(f"CANCEL {graph}")
@@ -199,7 +198,7 @@ def what_imd_does_by_itself_is_of_nobody():
 def a_plan_is_of_who_asks():
     with House(*QUICK) as house:
         equal(house.user(BOB).ok("PLAN 3 1").one("GRAPH")["user"], BOB, "PLAN")
-        nameless = As(house.path, NAMELESS)
+        nameless = As(house.path, NAMELESS, ADMIN_GID)
         graph = nameless.ok("UPDATE 1 1").one("GRAPH")
         equal((graph["uid"], graph["user"]), (str(NAMELESS), str(NAMELESS)), "one without a name")
 

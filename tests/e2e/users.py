@@ -1,10 +1,12 @@
-"""Clients that are other users."""
+"""Clients that are other users, and a user database of a test's own."""
 
 import os
+import shutil
 import socket
+import subprocess
 import sys
 
-from imdtest import TIMEOUT_S, Client, Line, Skip, expect, new_path
+from imdtest import IMD, TIMEOUT_S, Client, Daemon, Line, Skip, expect, lacking, new_path
 
 
 def need_root():
@@ -53,3 +55,42 @@ class As(Client):
             if not raw.startswith((b"#", b"imd_")):
                 return Line(raw)
         return None
+
+
+DATABASE_BYTES = 8192  # of each file: one write replaces all of it, so that nobody reads a part
+
+MOUNT = 'mount --bind "$0" /etc/passwd && mount --bind "$1" /etc/group && shift && exec "$@"'
+
+
+class UserDatabase:
+    """Files that a program sees as /etc/passwd and /etc/group, in a mount namespace of its own. Users are
+    name: (uid, gid); groups are name: (gid, [member, ...])."""
+
+    def __init__(self, users, groups):
+        need_root()
+        for program in ("unshare", "mount"):
+            if not shutil.which(program):
+                raise Skip(f"{program} is not installed")
+        self.users, self.groups = dict(users), dict(groups)
+        self.passwd, self.group = new_path("passwd"), new_path("group")
+        self.write()
+        tried = subprocess.run(self.command("true"), capture_output=True, check=False, encoding="utf-8")
+        if tried.returncode != 0:
+            lacking(f"no mount namespace: {tried.stderr}", "IMD_TEST_NEED_MACHINE")
+
+    def write(self):
+        passwd = "".join(f"{name}:x:{uid}:{gid}::/:/bin/sh\n" for name, (uid, gid) in self.users.items())
+        group = "".join(f"{name}:x:{gid}:{','.join(members)}\n" for name, (gid, members) in self.groups.items())
+        for path, text in (self.passwd, passwd), (self.group, group):
+            file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+            os.pwrite(file, text.encode().ljust(DATABASE_BYTES, b"\n"), 0)
+            os.close(file)
+
+    def command(self, *arguments):
+        return ["unshare", "--mount", "sh", "-c", MOUNT, self.passwd, self.group, *arguments]
+
+    def daemon(self, *options, path=None, prefix=(), **more):
+        """imd that sees these users, on a socket that everybody can connect to."""
+        path = path or path_for_all()
+        return Daemon(path=path, arguments=self.command(*prefix, IMD, f"--socket={path}", "--socket-mode=0666",
+                                                        *options), **more)
