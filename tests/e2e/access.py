@@ -130,24 +130,43 @@ def a_refusal_says_what_is_required():
 
 @case
 def the_daemons_own_user_may_do_everything():
-    own_user(ALICE, lambda every: every)
+    with daemon_as(ALICE) as imd:
+        every = set(requests(imd.client()))
+        may(As(imd.path, ALICE), every, "the user of imd")
+        may(As(imd.path, BOB), OPEN_TO_ALL, "another")
+        may(As(imd.path, 0, 0), every, "root")
 
 
 @case
 def a_daemon_that_runs_as_the_overflow_user_trusts_no_such_client():
-    own_user(NOBODY, lambda every: OPEN_TO_ALL)
+    with daemon_as(NOBODY) as imd:
+        every = set(requests(imd.client()))
+        may(As(imd.path, NOBODY), OPEN_TO_ALL, "the overflow user")
+        may(As(imd.path, 0, 0), every, "root")
 
 
-def own_user(uid, allowed):
+@case
+def in_a_user_namespace_those_without_a_mapping_have_no_rights():
+    """The only user that is mapped is the one who runs imd, to the ID that stands for all others, too."""
+    unshare = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
+    if run(*unshare, "true", user=ALICE, group=NOBODY, extra_groups=[])[0] != 0:
+        raise Skip("an ordinary user cannot make a user namespace here")
+    with daemon_as(ALICE, *unshare) as imd:
+        for who in (ALICE, BOB, 0):
+            may(As(imd.path, who), OPEN_TO_ALL, f"user {who}")
+
+
+def daemon_as(uid, *prefix):
+    """A daemon of another user, which a command may start."""
     if not shutil.which("setpriv"):
         raise Skip("setpriv is not installed")
     try:
-        run(IMD, "--version", user=uid, group=65534, extra_groups=[])
+        run(IMD, "--version", user=uid, group=NOBODY, extra_groups=[])
     except PermissionError:
         raise Skip("another user cannot run the program that was built here") from None
     folder = new_path("own")
     os.mkdir(folder)
-    os.chown(folder, uid, 65534)
+    os.chown(folder, uid, NOBODY)
     top = os.path.dirname(folder)
     os.chmod(top, 0o755)
     path = os.path.join(folder, "sock")
@@ -156,12 +175,8 @@ def own_user(uid, allowed):
         for name in glob.glob(top + "/*.notify"):
             os.chmod(name, 0o666)
 
-    with daemon(f"--admin-group={ADMINS}", "--state=:memory:", path=path, preexec_fn=let_it_notify,
-                prefix=["setpriv", f"--reuid={uid}", "--regid=65534", "--clear-groups"]) as imd:
-        every = set(requests(imd.client()))
-        may(As(path, uid), allowed(every), "the user of imd")
-        may(As(path, BOB), OPEN_TO_ALL, "another")
-        may(As(imd.path, 0, 0), every, "root")
+    return daemon(f"--admin-group={ADMINS}", "--state=:memory:", path=path, preexec_fn=let_it_notify,
+                  prefix=["setpriv", f"--reuid={uid}", f"--regid={NOBODY}", "--clear-groups", *prefix])
 
 
 # ---- when rights end ----------------------------------------------------------------------------
