@@ -456,6 +456,21 @@ def idle_it_does_nothing():
 
 
 @case
+def no_descriptor_is_for_a_program_that_it_would_start():
+    state = new_path("state")
+    os.mkdir(state, 0o700)
+    with Daemon(f"--state={state}/imd.db", "--mock-delay=0", env={"WATCHDOG_USEC": "1000000"}) as imd:
+        clients = [imd.client() for _ in range(3)]
+        clients[0].ok("WATCH ALL")
+        clients[1].ok("UPDATE 3 1")
+        for number in os.listdir(f"/proc/{imd.pid}/fdinfo"):
+            with open(f"/proc/{imd.pid}/fdinfo/{number}", encoding="ascii") as file:
+                flags = int(re.search(r"^flags:\s+(\d+)", file.read(), re.M).group(1), 8)
+            what = os.readlink(f"/proc/{imd.pid}/fd/{number}")
+            expect(int(number) <= 2 or flags & os.O_CLOEXEC, f"descriptor {number} is not close-on-exec: {what}")
+
+
+@case
 def times_are_in_utc():
     with Daemon("--mock-delay=0", env={"TZ": "Asia/Kathmandu"}) as imd:
         client = imd.client()
