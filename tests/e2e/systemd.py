@@ -440,7 +440,7 @@ def users_by_their_groups():
         for command, expected in ((["ping"], ping), (["nodes", "ls"], look), (["update", "3", "1"], change)):
             got, said = status(user, *command)
             equal(got, expected, f"exit status of imctl {' '.join(command)} as {user}", said)
-    matches("the user rita may not use UPDATE", status("rita", "update", "1", "1")[1], "what a reader is told")
+    matches("not permitted: UPDATE requires membership in imd-admin", status("rita", "update", "1", "1")[1], "what a reader is told")
     matches("Permission denied", status("otto", "ping")[1], "what an outsider is told")
     got, said = status("imd", "update", "4", "1")
     equal(got, 0, "exit status as the daemon's own user", said)
