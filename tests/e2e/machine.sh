@@ -71,8 +71,9 @@ mount_kernel() {
 	mount -t proc none "$root/proc"
 	mount -t sysfs -o ro none "$root/sys"
 	mount -t cgroup2 none "$root/sys/fs/cgroup"
-	for directory in run tmp var/log; do
-		mount -t tmpfs none "$root/$directory"
+	mount -t tmpfs none "$root/tmp"
+	for directory in run var/log; do
+		mount -t tmpfs -o mode=755 none "$root/$directory"
 	done
 }
 
