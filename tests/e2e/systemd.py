@@ -38,7 +38,7 @@ def systemd_finds_no_fault_with_the_units():
     man = [] if shutil.which("man") else ["--man=no"]
     status, out, err = box.run("systemd-analyze", *man, "verify", UNIT, "imd.socket")
     equal((status, out, err), (0, "", ""), "systemd-analyze verify")
-    out = box.good("systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=6", UNIT)
+    out = box.good("systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=4", UNIT)
     print("#", re.search(r"Overall exposure level.*: [0-9.]+", out).group())
 
 
@@ -292,12 +292,12 @@ def a_journal_that_is_started_anew_is_found():
 
 @case
 def a_copy_goes_where_somebody_finds_it():
-    """The service has a /tmp of its own, which ends with it."""
+    """The service can write to its state directory alone."""
     box = fresh()
     for folder in ("/tmp", "/var/tmp", "/dev/shm", "/srv"):
         status, _, err = box.run(box.imctl, "backup", f"{folder}/copy.db")
         equal(status, 1, f"exit status of a copy to {folder}: {err}")
-        matches("Read-only file system", err, f"what is said of {folder}")
+        matches("Read-only file system|Permission denied", err, f"what is said of {folder}")
     box.good(box.imctl, "backup", "/var/lib/imd/copy.db")
     expect(os.path.exists(box.path("/var/lib/imd/copy.db")), "there is no copy")
 
