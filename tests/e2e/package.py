@@ -91,7 +91,7 @@ def a_life_with_the_packages():
     expect(os.path.exists(box.path("/var/lib/imd/imd.db")), "the state is gone before a purge")
     box.good("dpkg", "--purge", "imd", "imctl")
     equal(sorted(files(box) - before), [], "what a purge leaves")
-    matches("^imd:", box.good("getent", "passwd", "imd"), "the user, which stays")
+    matches("^imd:.*:/:/usr/sbin/nologin$", box.good("getent", "passwd", "imd"), "the user, which stays")
 
 
 main(limit_s=600)

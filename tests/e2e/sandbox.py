@@ -88,6 +88,13 @@ def users_have_their_names():
 
 
 @case
+def its_user_has_no_home():
+    box = started()
+    user = box.good("getent", "passwd", "imd").rstrip("\n").split(":")
+    equal(user[5:], ["/", "/usr/sbin/nologin"], "home and shell of the user imd")
+
+
+@case
 def it_may_take_so_much():
     box = started()
     with open("/proc/meminfo", encoding="ascii") as file:
