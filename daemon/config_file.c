@@ -17,6 +17,8 @@
 #include "proto/args.h"
 #include "proto/mem.h"
 #include "settings.h"
+#include "sys/overflow.h"
+#include "sys/trust.h"
 
 #define BLANKS " \t\r\n\v\f"
 enum {
@@ -271,47 +273,108 @@ static void forget_given_here(struct config *config)
 		config->groups[i].given_here = 0;
 }
 
-static bool is_readable_file(const struct stat *found)
+static bool is_null_device(const struct stat *found)
 {
-	return S_ISREG(found->st_mode) ||
-		(S_ISCHR(found->st_mode) && found->st_rdev == makedev(1, 3)); /* the null device */
+	return S_ISCHR(found->st_mode) && found->st_rdev == makedev(1, 3);
+}
+
+static int refuse_untrusted(const char *path, const struct error *why, struct error *error)
+{
+	return error_set(error, ERR_DENIED, "%s%s is not trusted: %s", SHOWN(path), why->text);
+}
+
+static bool is_missing(int why)
+{
+	return why == ENOENT || why == ENOTDIR;
+}
+
+/* In a user namespace that does not map root no path can be trusted. Whoever runs imd there can do without files:
+ * one that is missing is none, although elsewhere it could have been removed by somebody. */
+static bool missing_without_root(const char *path)
+{
+	struct stat status;
+
+	return lstat(path, &status) < 0 && is_missing(errno) && stat("/", &status) == 0 &&
+		overflow_uid(status.st_uid);
+}
+
+/* A path that does not lead to a trusted directory. 0: there is no such file, and none is needed. */
+static int refuse_path(const char *path, bool must_be, int why, const struct error *inner,
+	struct error *error)
+{
+	if (!must_be && (is_missing(why) || missing_without_root(path)))
+		return 0;
+	if (why == EPERM)
+		return refuse_untrusted(path, inner, error);
+	return refuse_file(path, why, error);
+}
+
+/* Whether an open file may be read. The null device, which everybody can write to, has nothing to say. */
+static int check_file(const struct trust_path *found, const char *path, int fd, struct error *error)
+{
+	struct stat status;
+	struct error inner;
+
+	if (fstat(fd, &status) < 0)
+		return refuse_file(path, errno, error);
+	if (is_null_device(&status))
+		return 0;
+	if (!S_ISREG(status.st_mode))
+		return error_set(error, ERR_BAD_ARGUMENT, "%s%s is not a regular file", SHOWN(path));
+	if (trust_check(&status, found->path, &inner) < 0)
+		return refuse_untrusted(path, &inner, error);
+	return status.st_size > FILE_MAX ? refuse_file(path, EFBIG, error) : 0;
 }
 
 /* Neither the open nor a read may wait: imd serves clients while it reads its files again. */
-static int open_file(const char *path, bool must_be, FILE **ret_file, struct error *error)
+static int open_file(const struct trust_path *found, const char *path, bool must_be, FILE **ret_file,
+	struct error *error)
 {
-	struct stat found = {0};
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = openat(found->directory, found->name,
+		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	*ret_file = NULL;
-	if (fd < 0 && !must_be && (errno == ENOENT || errno == ENOTDIR))
+	if (fd < 0 && errno == ENOENT && !must_be)
 		return 0;
 	if (fd < 0)
 		return refuse_file(path, errno, error);
-	if (fstat(fd, &found) < 0 || !is_readable_file(&found) || found.st_size > FILE_MAX) {
+	if (check_file(found, path, fd, error) < 0) {
 		close(fd);
-		if (found.st_size > FILE_MAX)
-			return refuse_file(path, EFBIG, error);
-		return error_set(error, ERR_BAD_ARGUMENT, "%s%s is not a regular file", SHOWN(path));
+		return -1;
 	}
 	*ret_file = fdopen(fd, "r");
-	if (*ret_file == NULL)
+	if (!*ret_file)
 		mem_exhausted();
 	return 0;
 }
 
-int config_file_read(struct config *config, const char *path, bool must_be, struct error *error)
+/* Reads the file that was found in a trusted directory. */
+static int read_file(struct config *config, const struct trust_path *found, const char *path, bool must_be,
+	struct error *error)
 {
 	struct config_reader reader = {.config = config, .error = error};
-	int ret = open_file(path, must_be, &reader.file, error);
+	int ret = open_file(found, path, must_be, &reader.file, error);
 
-	if (reader.file == NULL)
+	if (!reader.file)
 		return ret;
 	reader.path = config_file_add(config, path);
 	forget_given_here(config);
 	ret = read_lines(&reader);
 	free(reader.line);
 	fclose(reader.file);
+	return ret;
+}
+
+int config_file_read(struct config *config, const char *path, bool must_be, struct error *error)
+{
+	struct trust_path found;
+	struct error inner;
+	int ret;
+
+	if (trust_resolve(path, TRUST_FILE, &found, &inner) < 0)
+		return refuse_path(path, must_be, errno, &inner, error);
+	ret = read_file(config, &found, path, must_be, error);
+	trust_path_fini(&found);
 	return ret;
 }
 
@@ -326,15 +389,27 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* The names of the files in a directory, in their order; -1 with an error. 0: there are none, nor need there be. */
+static int list_directory(const char *path, struct dirent ***ret_entries, struct error *error)
+{
+	struct trust_path found;
+	struct error inner;
+	int count;
+
+	if (trust_resolve(path, TRUST_DIRECTORY, &found, &inner) < 0)
+		return refuse_path(path, false, errno, &inner, error);
+	count = scandirat(found.directory, ".", ret_entries, wanted, by_name);
+	if (count < 0)
+		refuse_file(path, errno, error);
+	trust_path_fini(&found);
+	return count;
+}
+
 int config_directory_read(struct config *config, const char *path, struct error *error)
 {
-	struct dirent **entries;
-	int count = scandir(path, &entries, wanted, by_name), ret = 0;
+	struct dirent **entries = NULL;
+	int count = list_directory(path, &entries, error), ret = count < 0 ? -1 : 0;
 
-	if (count < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (count < 0)
-		return refuse_file(path, errno, error);
 	for (int i = 0; i < count; i++) {
 		struct buf file = BUF_INIT;
 

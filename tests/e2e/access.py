@@ -278,10 +278,10 @@ def a_group_with_the_overflow_id():
 @case
 def groups_that_cannot_be_looked_up():
     """For the moment: a start that failed so may be tried again, and is not final. What is short here are
-    descriptors, of which the file with the settings takes the last one."""
+    descriptors, of which the file with the settings and its directory take the last two."""
     path = write(new_path("etc") + "/imd.conf", "[imd]\nadmin-group=games\n")
     said = rf"{path}:2: \[imd\] admin-group: cannot look up the group .+games.+: Too many open files"
-    status, _, err = run(IMD, "-c", path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4)))
+    status, _, err = run(IMD, "-c", path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5)))
     equal(status, 1, err)
     matches(f"^imd: {said}$", err, "at the start")
     with Daemon(f"--config={path}", "--socket-mode=0666", path=path_for_all()) as imd:
@@ -291,8 +291,8 @@ def groups_that_cannot_be_looked_up():
         client.ok("PING")
         before = resource.prlimit(imd.pid, resource.RLIMIT_NOFILE)
         taken = set(os.listdir(f"/proc/{imd.pid}/fd"))
-        second = [number for number in range(len(taken) + 2) if str(number) not in taken][1]
-        imd.limit(resource.RLIMIT_NOFILE, second)
+        third = [number for number in range(len(taken) + 3) if str(number) not in taken][2]
+        imd.limit(resource.RLIMIT_NOFILE, third)
         reload(imd)
         matches(f'^<3>reload-failed error="{said}"$', imd.log(), "log")
         resource.prlimit(imd.pid, resource.RLIMIT_NOFILE, before)

@@ -23,6 +23,9 @@ IMD = os.path.abspath(os.environ.get("IMD", "./imd"))
 IMCTL = os.path.abspath(os.environ.get("IMCTL", "./imctl"))
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
+# What a test writes is for imd to trust, whatever the umask of its user.
+os.umask(0o022)
+
 # No answer takes so long; what does, hangs. Nothing is expected of time otherwise.
 TIMEOUT_S = 60
 
