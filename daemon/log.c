@@ -55,6 +55,12 @@ static const struct {
 	{"group-unknown", "086baa61e184443e8b81f1eff0d81b40"},
 	{"node-died", "c9dd275b51e7477bb2b59521d2cf20f3"},
 	{"node-replaced", "c5970e6d311147b2bc0557121c9bbe6f"},
+	{"node-marked", "065136899e2e4bdfbf1164d3df763e96"},
+	{"node-unmarked", "0af6c3c0e0274effba7a8760f109bed3"},
+	{"request-denied", "5b0767aa3d1d47939a2b20f423e53cb4"},
+	{"backup-started", "7d2f62f077c242778790f933972a27ba"},
+	{"backup-succeeded", "f63cb0a8db514c2894c351be8d7aec0d"},
+	{"backup-failed", "1bfd6b88fc024c33922d6e46b5a869fc"},
 };
 
 /* Whoever connects stderr to the journal tells the device and the number of that connection, so that the

@@ -117,7 +117,7 @@ struct core_event {
 		bool healthy;            /* HEALTH */
 		enum core_found found;   /* INSPECTED */
 	};
-	struct origin origin;    /* UPDATE, KILL, CANCEL: who asked */
+	struct origin origin;    /* UPDATE, KILL, MARK, CANCEL: who asked */
 	const char *text;        /* DONE, HEALTH, EXITED: why; NULL: nothing to say */
 	struct id ret_graph;     /* UPDATE: the graph it made */
 };

@@ -109,9 +109,13 @@ static bool verb_is_open(const struct verb_row *verb)
 
 static bool command_denied(struct session *session, const struct verb_row *verb, struct error *error)
 {
+	struct origin origin;
+
 	if (verb_is_open(verb) || access_allows(session_rights(session), verb))
 		return false;
-	access_deny(&session->server->access, verb, session_origin(session).user, error);
+	origin = session_origin(session);
+	audit_denied(session, verb, &origin);
+	access_deny(&session->server->access, verb, origin.user, error);
 	return true;
 }
 

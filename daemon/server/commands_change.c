@@ -117,6 +117,7 @@ int cmd_mark(struct session *session, const struct request *request, struct erro
 		.kind = CORE_MARK,
 		.id = node->id,
 		.mark = mark,
+		.origin = session_origin(session),
 	};
 	session_submit(session);
 	return 0;
@@ -129,6 +130,7 @@ int cmd_backup(struct session *session, const struct request *request, struct er
 	if (path[0] != '/')
 		return error_set(error, ERR_BAD_ARGUMENT,
 			"path must begin with /, for the daemon is in a directory of its own");
+	audit_backup_started(session);
 	session_copy(session, path);
 	return 0;
 }

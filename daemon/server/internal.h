@@ -2,6 +2,7 @@
 #ifndef IMD_SERVER_INTERNAL_H
 #define IMD_SERVER_INTERNAL_H
 
+#include "audit.h"
 #include "listener.h"
 #include "origins.h"
 #include "peer.h"
@@ -46,6 +47,7 @@ struct server {
 	struct ring ring;
 	struct watchers watchers;
 	struct origins origins;
+	struct audit audit;
 	struct buf out;            /* the replies of the pass that is under way */
 	size_t pass_spent;
 	struct spec_line spec_line;

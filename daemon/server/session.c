@@ -84,6 +84,8 @@ static void session_changed(struct session *session, const struct error *failed)
 
 	free(session->strings);
 	session->strings = NULL;
+	if (failed == NULL && event->kind == CORE_MARK)
+		audit_marked(session);
 	if (session->quit)
 		return;
 	if (failed != NULL) {
@@ -99,6 +101,7 @@ static void session_changed(struct session *session, const struct error *failed)
 
 static void session_copied(struct session *session, const struct error *failed)
 {
+	audit_backup_ended(session, failed);
 	if (session->quit)
 		return;
 	if (failed != NULL)
@@ -494,10 +497,13 @@ unsigned session_rights(struct session *session)
 
 void session_check_watch(struct session *session)
 {
+	struct origin origin;
 	struct error why;
 
 	if (session->watch.state == WATCH_OFF || (session_rights(session) & MAY_READ))
 		return;
-	access_deny(&session->server->access, verb_row(VERB_watch), session_origin(session).user, &why);
+	origin = session_origin(session);
+	audit_denied(session, verb_row(VERB_watch), &origin);
+	access_deny(&session->server->access, verb_row(VERB_watch), origin.user, &why);
 	session_dismiss(session, &why);
 }
