@@ -46,6 +46,8 @@ static int check_node(const struct core *core, const struct group *group, uint32
 	CHECK(!node->available || node->state == NODE_RUNNING);
 	CHECK((node->ready_timer != TIMER_NONE) ==
 		(node->state == NODE_RUNNING && !node->available));
+	CHECK(node->marker == 0 || (node->marked && node->marker <= core->nodes.marker_count &&
+		core->nodes.markers[node->marker - 1].nodes > 0));
 	CHECK(node->op == OP_NONE || node->state == NODE_STARTING ||
 		node->state == NODE_SHUTTING_DOWN);
 	CHECK((node->op != OP_START && node->op != OP_CANCEL) || node->state == NODE_STARTING);

@@ -184,6 +184,8 @@ int core_load_spec(struct core *core, const char *group, struct spec *spec, stru
 int core_load_graph(struct core *core, const char *group, struct graph *graph, struct error *error);
 int core_load_node(struct core *core, const char *group, const struct node *node,
 	uint32_t *ret_ref, struct error *error);
+/* Who marked a node that was loaded as marked; a mark without that is one of which nobody knows. */
+int core_load_marker(struct core *core, uint32_t node, const struct origin *marker, struct error *error);
 int core_load_end(struct core *core, const struct now *now, struct update *update,
 	struct error *error);
 

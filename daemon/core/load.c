@@ -125,6 +125,7 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 	node->used = true;
 	node->changed = node->available = node->inspecting = false;
 	node->heir = node->lost = node->died = false;
+	node->marker = 0;
 	node->graph = GRAPH_NONE;
 	node->task = node->settle = TASK_NONE;
 	node->ready_timer = TIMER_NONE;
@@ -137,6 +138,17 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 	slot->node = ref;
 	group->live++;
 	group->states[node->state]++;
+	return 0;
+}
+
+int core_load_marker(struct core *core, uint32_t ref, const struct origin *marker, struct error *error)
+{
+	struct node *node = node_at(&core->nodes, ref);
+
+	if (!node->marked)
+		return contradiction(error, "somebody marked a node that is not marked",
+			core->groups[node->group]->name);
+	node_mark(&core->nodes, node, marker);
 	return 0;
 }
 

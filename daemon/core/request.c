@@ -171,16 +171,22 @@ int step_kill(struct core *core, struct core_event *event, struct error *error)
 	return 0;
 }
 
+/* The last one who marks a node is who marked it. */
 int step_mark(struct core *core, struct core_event *event, struct error *error)
 {
+	struct node *node;
 	uint32_t ref;
 
 	if (find_live(core, &event->id, &ref, error) < 0)
 		return -1;
-	if (node_at(&core->nodes, ref)->marked != event->mark) {
-		node_at(&core->nodes, ref)->marked = event->mark;
-		change_node(core, ref);
-	}
+	node = node_at(&core->nodes, ref);
+	if (!event->mark && !node->marked)
+		return 0;
+	if (event->mark)
+		node_mark(&core->nodes, node, &event->origin);
+	else
+		node_unmark(&core->nodes, node);
+	change_node(core, ref);
 	return 0;
 }
 

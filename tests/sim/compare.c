@@ -101,6 +101,7 @@ static void compare_graph(struct sim *sim, const struct core *core, const struct
 static void compare_node(struct sim *sim, const struct core *core, const struct node *node)
 {
 	const struct node_row *row = rows_node(&sim->storage.rows, &node->id);
+	const struct origin *marker = node_marker(&core->nodes, node);
 	const struct node *stored;
 
 	SAME(row, "node %s is not stored", sim_id(&node->id));
@@ -113,6 +114,9 @@ static void compare_node(struct sim *sim, const struct core *core, const struct 
 	SAME(stored->version == node->version && stored->revision == node->revision &&
 			stored->slot == node->slot && stored->marked == node->marked,
 		"version, revision, slot or mark of node %s", sim_id(&node->id));
+	SAME(marker ? sim_same_origin(&row->marker, marker) : !origin_known(&row->marker),
+		"who marked node %s", sim_id(&node->id));
+	SAME(node->marked == (marker != NULL), "whether somebody marked node %s", sim_id(&node->id));
 	SAME(stored->created_us == node->created_us && stored->started_us == node->started_us &&
 			(node_live(node) || stored->finished_us == node->finished_us),
 		"times of node %s", sim_id(&node->id));

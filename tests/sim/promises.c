@@ -107,6 +107,18 @@ static void check_origins(const struct sim *sim, const struct graph *graph,
 			promise->note, graph->canceller.user);
 }
 
+static void check_mark(const struct sim *sim, const struct core *core, const struct node *node,
+	const struct promise *promise)
+{
+	const struct origin *marker = node_marker(&core->nodes, node);
+
+	if (node->marked != promise->mark)
+		sim_fail(sim, "%s was answered, but the mark is another one", promise->note);
+	if (promise->mark && (!marker || strcmp(marker->user, promise->note) != 0))
+		sim_fail(sim, "%s was answered, but \"%s\" is said to have marked the node", promise->note,
+			marker ? marker->user : "");
+}
+
 static void check_promise(const struct sim *sim, const struct core *core,
 	const struct promise *promise)
 {
@@ -119,9 +131,8 @@ static void check_promise(const struct sim *sim, const struct core *core,
 		check_spec(sim, core, promise);
 	else if (promise->kind == CORE_KILL && node && node_live(node) && node->op != OP_KILL)
 		sim_fail(sim, "%s was answered, but the node lives on", promise->note);
-	else if (promise->kind == CORE_MARK && node && node_live(node) &&
-		node->marked != promise->mark)
-		sim_fail(sim, "%s was answered, but the mark is another one", promise->note);
+	else if (promise->kind == CORE_MARK && node && node_live(node))
+		check_mark(sim, core, node, promise);
 	else if (promise->kind == CORE_CANCEL && graph && graph->state != GRAPH_CANCELLED)
 		sim_fail(sim, "%s was answered, but the graph is not cancelled", promise->note);
 }

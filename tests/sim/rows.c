@@ -99,6 +99,8 @@ static struct node_row *node_copy(const struct core *core, const struct node *no
 
 	strcpy(row->group, core->groups[node->group]->name);
 	row->node = *node;
+	if (node_marker(&core->nodes, node))
+		row->marker = *node_marker(&core->nodes, node);
 	row->node.error = text_copy(node->error);
 	return row;
 }
@@ -426,7 +428,9 @@ static int load_node(const struct node_row *row, struct core *core, struct error
 	uint32_t ref;
 
 	node.error = text_copy(node.error);
-	return core_load_node(core, row->group, &node, &ref, error);
+	if (core_load_node(core, row->group, &node, &ref, error) < 0)
+		return -1;
+	return origin_known(&row->marker) ? core_load_marker(core, ref, &row->marker, error) : 0;
 }
 
 int rows_load(struct sim *sim, struct core *core, struct error *error)

@@ -80,6 +80,7 @@ struct graph_row {
 struct node_row {
 	char group[LIMIT_GROUP_NAME + 1];
 	struct node node;   /* owns its error */
+	struct origin marker;
 };
 struct group_row {
 	char name[LIMIT_GROUP_NAME + 1];

@@ -1,4 +1,4 @@
-/* Who is told to have asked for a graph, and to have cancelled it. */
+/* Who asked for a graph, who cancelled it, and who marked a node. */
 #include "core_story.h"
 
 static struct origin user(const char *name, uid_t uid)
@@ -147,12 +147,89 @@ START_TEST(a_preview_is_of_who_asks)
 }
 END_TEST
 
+static struct core_event mark(uint32_t slot, bool marked)
+{
+	return (struct core_event){.kind = CORE_MARK, .id = node_in(slot)->id, .mark = marked};
+}
+
+static void expect_marker(const struct node *node, const char *name, uid_t uid)
+{
+	const struct origin *marker = node_marker(&story.core.nodes, node);
+
+	ck_assert_int_eq(node->marked, 1);
+	ck_assert_ptr_nonnull(marker);
+	expect_origin(marker, name, uid);
+}
+
+static void expect_unmarked(const struct node *node)
+{
+	ck_assert_int_eq(node->marked, 0);
+	ck_assert_ptr_null(node_marker(&story.core.nodes, node));
+}
+
+START_TEST(a_mark_is_of_who_marked_last)
+{
+	three_of_anna();
+	expect_unmarked(node_in(0));
+	must_do(as(mark(0, true), "carol", 1003));
+	must_do(as(mark(1, true), "bert", 1002));
+	expect_marker(node_in(0), "carol", 1003);
+	expect_marker(node_in(1), "bert", 1002);
+	must_do(as(mark(0, true), "bert", 1002));
+	expect_marker(node_in(0), "bert", 1002);
+	must_do(as(mark(0, false), "carol", 1003));
+	expect_unmarked(node_in(0));
+	expect_marker(node_in(1), "bert", 1002);
+	expect_unmarked(node_in(2));
+	story_end();
+}
+END_TEST
+
+START_TEST(an_ended_node_keeps_who_marked_it)
+{
+	const struct node *node;
+
+	three_of_anna();
+	node = node_in(1);
+	must_do(as(mark(1, true), "carol", 1003));
+	must_do(as(update_event(2, 1), "anna", 1001));
+	all_done();
+	ck_assert_int_eq(node->state, NODE_SHUT_DOWN);
+	expect_marker(node, "carol", 1003);
+	story_end();
+}
+END_TEST
+
+/* However many nodes they mark, and whatever becomes of those. */
+START_TEST(a_user_who_marks_takes_one_place)
+{
+	static const char *const names[] = {"anna", "bert", "carol"};
+
+	story_setup();
+	story.core.config.keep_nodes = 0;
+	for (unsigned round = 0; round < 20; round++) {
+		must_do(as(update_event(3, round), "anna", 1001));
+		all_done();
+		for (uint32_t slot = 0; slot < 3; slot++)
+			must_do(as(mark(slot, true), names[slot], 1001 + slot));
+		ck_assert_uint_le(story.core.nodes.marker_count, 3);
+	}
+	for (uint32_t slot = 0; slot < 3; slot++)
+		must_do(as(mark(slot, false), "anna", 1001));
+	for (uint32_t place = 0; place < story.core.nodes.marker_count; place++)
+		ck_assert_uint_eq(story.core.nodes.markers[place].nodes, 0);
+	story_end();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		a_kill_is_of_who_killed, of_many_kills_of_a_pass_the_first_is_told,
 		a_kill_is_told_before_a_death, what_imd_does_by_itself_is_of_nobody,
 		a_cancel_is_of_who_cancelled, a_preview_is_of_who_asks,
+		a_mark_is_of_who_marked_last, an_ended_node_keeps_who_marked_it,
+		a_user_who_marks_takes_one_place,
 	};
 
 	return story_main("core, who asked", tests, sizeof tests / sizeof tests[0]);
