@@ -38,6 +38,7 @@ const struct column node_columns[] = {
 	{"STARTED", "started", COLUMN_TIME, true},
 	{"FINISHED", "finished", COLUMN_TIME, true},
 	{"MARKED", "marked", COLUMN_TEXT, true},
+	{"MARKED-BY", "marked-by", COLUMN_TEXT, true},
 	{"ERROR", "error", COLUMN_TEXT, true},
 };
 const size_t node_column_count = COUNT_OF(node_columns);

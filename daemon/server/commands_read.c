@@ -85,7 +85,7 @@ int cmd_node(struct session *session, const struct request *request, struct erro
 
 	if (request_node(session, request, 0, &node, error) < 0)
 		return -1;
-	records_node(&session->server->out, core->groups[node->group]->name, node);
+	records_node(&session->server->out, core, node);
 	reply_ok(session);
 	return 0;
 }

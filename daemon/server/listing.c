@@ -79,7 +79,7 @@ static bool list_nodes(struct go *go, const struct group *group)
 			continue;
 		if (go_full(go))
 			return false;
-		records_node(go->buf, group->name, node_at(&go->core->nodes, ref));
+		records_node(go->buf, go->core, node_at(&go->core->nodes, ref));
 	}
 	return true;
 }
@@ -93,7 +93,7 @@ static bool list_ended(struct go *go, const struct group *group)
 			return true;
 		if (go_full(go))
 			return false;
-		records_node(go->buf, group->name, node_at(&go->core->nodes, ref));
+		records_node(go->buf, go->core, node_at(&go->core->nodes, ref));
 	}
 }
 

@@ -58,7 +58,8 @@ void records_spec(struct buf *buf, const char *group, const struct spec *spec)
 	record_close(buf);
 }
 
-static void add_node(struct buf *buf, const char *group, const struct node *node)
+/* `marker` may be NULL. */
+static void add_node(struct buf *buf, const char *group, const struct node *node, const struct origin *marker)
 {
 	record_id(buf, "id", &node->id);
 	record_word(buf, "group", group);
@@ -71,13 +72,15 @@ static void add_node(struct buf *buf, const char *group, const struct node *node
 	record_time(buf, "finished", node_live(node) ? 0 : node->finished_us);
 	if (node->marked)
 		record_word(buf, "marked", "yes");
+	if (marker)
+		add_origin(buf, "marked-uid", "marked-by", marker);
 	record_str(buf, "error", node->error);
 }
 
-void records_node(struct buf *buf, const char *group, const struct node *node)
+void records_node(struct buf *buf, const struct core *core, const struct node *node)
 {
 	record_open(buf, "NODE");
-	add_node(buf, group, node);
+	add_node(buf, core->groups[node->group]->name, node, node_marker(&core->nodes, node));
 	record_close(buf);
 }
 
@@ -207,7 +210,7 @@ static void add_node_event(struct buf *buf, const struct notice *notice)
 	const struct node *node = notice->node;
 
 	if (notice->type == EVENT_NODE_STARTED) {
-		add_node(buf, notice->group->name, node);
+		add_node(buf, notice->group->name, node, NULL); /* it is new, and not marked */
 		return;
 	}
 	record_id(buf, "node", &node->id);

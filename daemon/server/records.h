@@ -11,7 +11,7 @@
 /* Each appends one line. `group` is the group's name, given apart because a previewed graph may
  * have a group that does not exist yet. */
 void records_spec(struct buf *buf, const char *group, const struct spec *spec);
-void records_node(struct buf *buf, const char *group, const struct node *node);
+void records_node(struct buf *buf, const struct core *core, const struct node *node);
 void records_graph(struct buf *buf, const char *group, const struct graph *graph);
 /* A barrier of a large group has a line of megabytes, so it is made in goes: appends the record, or
  * as much of it as brings the buffer to `limit` bytes. Returns whether it is whole; if not, the
