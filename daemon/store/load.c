@@ -116,6 +116,7 @@ static int load_specs(struct db *db, struct core *core, struct error *error)
 /* Ended nodes are kept in the order in which they ended. */
 struct ended {
 	struct node node;
+	struct origin marker;
 	char group[LIMIT_GROUP_NAME + 1];
 	uint64_t serial;
 };
@@ -173,7 +174,7 @@ static void get_node(struct cursor *cursor, struct node *node)
 		node->finished_us = cursor_time(cursor, 11, "finished", true);
 }
 
-static int give_node(struct core *core, const char *group, struct node *node,
+static int give_node(struct core *core, const char *group, struct node *node, const struct origin *marker,
 	struct node_serials *serials, uint64_t serial, struct error *error)
 {
 	uint32_t ref;
@@ -182,7 +183,7 @@ static int give_node(struct core *core, const char *group, struct node *node,
 		return -1;
 	node->error = NULL; /* the core's */
 	node_serials_set(serials, ref, serial);
-	return 0;
+	return origin_known(marker) ? core_load_marker(core, ref, marker, error) : 0;
 }
 
 static int load_node(struct cursor *cursor, struct core *core, struct node_serials *serials,
@@ -191,9 +192,11 @@ static int load_node(struct cursor *cursor, struct core *core, struct node_seria
 	uint64_t serial = cursor_number(cursor, 0, "serial", SERIAL_MAX);
 	const char *group = cursor_peek(cursor, 2);
 	struct node node;
+	struct origin marker;
 	struct ended *kept;
 
 	get_node(cursor, &node);
+	cursor_origin(cursor, 13, "marked_uid", "marked_by", &marker);
 	if (serial == 0)
 		cursor_wrong(cursor, "serial");
 	if (strlen(group) > LIMIT_GROUP_NAME)
@@ -203,11 +206,11 @@ static int load_node(struct cursor *cursor, struct core *core, struct node_seria
 	node.error = cursor_text(cursor, 12);
 	if (!node_live(&node)) {
 		kept = ended_add(ended);
-		*kept = (struct ended){.node = node, .serial = serial};
+		*kept = (struct ended){.node = node, .marker = marker, .serial = serial};
 		strcpy(kept->group, group);
 		return 0;
 	}
-	if (give_node(core, group, &node, serials, serial, error) == 0)
+	if (give_node(core, group, &node, &marker, serials, serial, error) == 0)
 		return 0;
 	free(node.error);
 	return -1;
@@ -219,8 +222,8 @@ static int load_ended(struct core *core, struct node_serials *serials, struct en
 	if (ended->count > 0)
 		qsort(ended->list, ended->count, sizeof *ended->list, compare_ended);
 	for (size_t i = 0; i < ended->count; i++)
-		if (give_node(core, ended->list[i].group, &ended->list[i].node, serials,
-			    ended->list[i].serial, error) < 0)
+		if (give_node(core, ended->list[i].group, &ended->list[i].node, &ended->list[i].marker,
+			    serials, ended->list[i].serial, error) < 0)
 			return -1;
 	return 0;
 }
@@ -233,7 +236,8 @@ static int load_nodes(struct db *db, struct core *core, struct node_serials *ser
 	int row;
 
 	if (cursor_open(db, "nodes", "SELECT serial, id, group_name, slot, version, revision, state,"
-			" asked, marked, created, started, finished, error FROM nodes ORDER BY serial",
+			" asked, marked, created, started, finished, error, marked_uid, marked_by"
+			" FROM nodes ORDER BY serial",
 			&cursor, error) < 0)
 		return -1;
 	while ((row = db_next(cursor.statement, error)) > 0)

@@ -229,18 +229,22 @@ static void take_node(struct rows *rows, struct node_serials *serials, const str
 	uint32_t ref)
 {
 	const struct node *node = node_at(&core->nodes, ref);
+	const struct origin *marker = node_marker(&core->nodes, node);
 	struct row_text error;
+	size_t marker_at;
 
 	if (!node->used)
 		return;
 	if (serial_of(serials, ref) == 0)
 		node_serials_set(serials, ref, serials->last + 1);
 	error = add_text(rows, node->error);
+	marker_at = marker ? add_origin(rows, marker) : 0;
 	rows_add(rows, ROW_NODE)->node = (struct row_node){
 		.serial = serial_of(serials, ref),
 		.group = core->groups[node->group]->name,
 		.node = *node,
 		.error = error,
+		.marker = marker_at,
 	};
 }
 

@@ -71,8 +71,9 @@ struct row_task {
 struct row_node {
 	uint64_t serial;
 	const char *group;
-	struct node node; /* without its error */
+	struct node node; /* without its error and its marker */
 	struct row_text error;
+	size_t marker;    /* for rows_origin */
 };
 
 struct row {
@@ -113,7 +114,7 @@ void rows_take(struct rows *rows, struct node_serials *serials, const struct cor
 	const struct change *changes, size_t count);
 
 const char *rows_text(const struct rows *rows, const struct row_text *text);
-/* A user of a graph's row: a struct origin in rows->texts, for few rows have one. */
+/* A user of a graph's or node's row: a struct origin in rows->texts, for few rows have one. */
 struct origin rows_origin(const struct rows *rows, size_t at);
 
 void node_serials_fini(struct node_serials *serials);

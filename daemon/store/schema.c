@@ -128,6 +128,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"    graphs.state, graphs.finished, graphs.error, graphs.cancelled_by"
 	"  FROM graphs LEFT JOIN specs ON specs.group_name = graphs.group_name"
 	"    AND specs.revision = graphs.revision ORDER BY graphs.serial;",
+
+	/* Who marked a node; of a mark that is older, nobody knows. */
+	"ALTER TABLE nodes ADD COLUMN marked_uid INTEGER; ALTER TABLE nodes ADD COLUMN marked_by TEXT;",
 };
 
 /* What holds for a connection. With a WAL a commit is one sync

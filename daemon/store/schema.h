@@ -4,7 +4,7 @@
 
 #include "sqlite.h"
 
-enum { SCHEMA_VERSION = 2 };
+enum { SCHEMA_VERSION = 3 };
 
 /* Sets a database up that was just opened: makes the tables where it is empty, and brings it to
  * SCHEMA_VERSION where it is older. Refuses, and leaves as it is, what is not imd's or is newer.

@@ -30,8 +30,8 @@ static const char *const texts[TABLE_STATEMENT_COUNT] = {
 	[TABLE_TASK] = "REPLACE INTO tasks (graph, id, action, description, node, slot, state, attempt,"
 		" started, finished, error) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[TABLE_NODE] = "REPLACE INTO nodes (serial, id, group_name, slot, version, revision, state,"
-		" asked, marked, created, started, finished, error)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+		" asked, marked, created, started, finished, error, marked_uid, marked_by)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
 	[TABLE_GRAPH_GONE] = "DELETE FROM graphs WHERE serial BETWEEN ?1 AND ?2",
 	[TABLE_PLAN_GONE] = "DELETE FROM plans WHERE graph BETWEEN ?1 AND ?2",
 	[TABLE_TASKS_GONE] = "DELETE FROM tasks WHERE graph BETWEEN ?1 AND ?2",
@@ -242,6 +242,7 @@ static int write_node(struct tables *tables, const struct rows *rows, const stru
 	struct db_statement *statement = tables->statements[TABLE_NODE];
 	const struct node *node = &row->node.node;
 	char id[ID_TEXT_LEN], times[3][STAMP_TEXT_LEN];
+	struct origin marker = rows_origin(rows, row->node.marker);
 
 	db_bind_number(statement, 1, (int64_t)row->node.serial);
 	bind_id(statement, 2, &node->id, id);
@@ -256,6 +257,7 @@ static int write_node(struct tables *tables, const struct rows *rows, const stru
 	bind_time(statement, 11, node->started_us, times[1]);
 	bind_time(statement, 12, node_live(node) ? 0 : node->finished_us, times[2]);
 	bind_row_text(statement, 13, rows, &row->node.error);
+	bind_origin(statement, 14, &marker);
 	return db_execute(statement, error);
 }
 

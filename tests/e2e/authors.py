@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Who did it: each graph names the user who asked for it and the one who cancelled it, on the wire, in imctl,
-in the state file and in the log; behind a restart and a crash, too."""
+"""Who did it: each graph names the user who asked for it and the one who cancelled it, and each marked node the
+one who marked it, on the wire, in imctl, in the state file and in the log; after a restart and a crash, too."""
 
 import json
+import shutil
 import sqlite3
 
-from imdtest import (IMCTL, await_that, case, environment, equal, expect, main, matches, need_imctl,
+from imdtest import (IMCTL, IMD, await_that, case, environment, equal, expect, main, matches, need_imctl,
                      new_path, run, spawn)
 from users import As, UserDatabase, path_for_all
 
@@ -201,6 +202,85 @@ def a_plan_is_of_who_asks():
         nameless = As(house.path, NAMELESS, ADMIN_GID)
         graph = nameless.ok("UPDATE 1 1").one("GRAPH")
         equal((graph["uid"], graph["user"]), (str(NAMELESS), str(NAMELESS)), "one without a name")
+
+
+def marks(house):
+    """slot: who marked the node there, of those that are marked."""
+    out = {}
+    for node in house.root.ok("NODES").records:
+        who = tuple(node.get(key) for key in ("marked", "marked-uid", "marked-by"))
+        equal(str(house.root.ok(f"NODE {node['id']}").one("NODE")), str(node), "NODE")
+        if who != (None, None, None):
+            equal(who[:2], ("yes", str(uid_of(who[2]))), f"the mark of {node}")
+            out[int(node["slot"])] = who[2]
+    return out
+
+
+@case
+def a_mark_is_of_who_marked_last():
+    with House(*QUICK) as house:
+        house.update("root", "UPDATE 4 1")
+        ids = [node["id"] for node in house.root.ok("NODES").records]
+        house.user(ALICE).ok(f"MARK {ids[0]}")
+        house.user(BOB).ok(f"MARK {ids[1]}")
+        house.user(BOB).ok(f"MARK {ids[2]}")
+        equal(marks(house), {0: ALICE, 1: BOB, 2: BOB}, "marks")
+        house.user(CAROL).ok(f"MARK {ids[1]}")
+        house.user(CAROL).ok(f"MARK {ids[2]} mark=no")
+        wanted = {0: ALICE, 1: CAROL}
+        equal(marks(house), wanted, "marks that others have changed")
+        house.again(*QUICK)
+        equal(marks(house), wanted, "marks after a restart")
+        house.crash(*QUICK)
+        equal(marks(house), wanted, "marks after a crash")
+        house.update("root", "UPDATE 3 1")
+        ended = house.root.ok("NODES all=yes").records[-1]
+        equal((ended["id"], ended["state"], ended["marked-by"]), (ids[1], "shut_down", CAROL), "an ended node")
+        house.again(*QUICK)
+        equal(house.root.ok(f"NODE {ids[1]}").one("NODE")["marked-by"], CAROL, "an ended node after a restart")
+
+
+@case
+def a_mark_without_its_user_or_its_node_is_refused():
+    """Nothing in the file is believed."""
+    with House(*QUICK) as house:
+        house.update("root", "UPDATE 2 1")
+        house.user(ALICE).ok(f"MARK {house.root.ok('NODES').records[0]['id']}")
+        house.imd.stop()
+        for change, why in (("marked = 0", "somebody marked a node that is not marked"),
+                            ("marked_uid = NULL", "marked_uid"), ("marked_by = NULL", "marked_by"),
+                            ("marked_uid = -1", "marked_uid"), (f"marked_by = '{'x' * 33}'", "marked_by")):
+            path = new_path("odd.db")
+            shutil.copyfile(house.state, path)
+            rows = sqlite3.connect(path)
+            rows.execute(f"UPDATE nodes SET {change} WHERE marked")
+            rows.commit()
+            rows.close()
+            status, out, err = run(IMD, f"--check-state={path}")
+            equal((status, out), (1, ""), f"--check-state with {change}: {err}")
+            matches(why, err, f"--check-state with {change}")
+        house.start(*QUICK)
+
+
+@case
+def imctl_tells_who_marked():
+    need_imctl()
+    with House(*QUICK) as house:
+        house.update("root", "UPDATE 2 1")
+
+        def imctl(*arguments):
+            status, out, err = run(IMCTL, "-s", house.path, *arguments)
+            equal(status, 0, err)
+            return out
+
+        expect("MARKED" not in imctl("nodes", "ls"), "a column without anybody")
+        node = house.root.ok("NODES").records[0]["id"]
+        house.user(ALICE).ok(f"MARK {node}")
+        matches(rf" MARKED MARKED-BY\n{node} .* yes +{ALICE} *\n", imctl("nodes", "ls"), "nodes ls")
+        matches(rf"^marked-by +{ALICE}$", imctl("nodes", "get", node), "nodes get")
+        for record in (json.loads(imctl("--json", "nodes", "ls"))[0], json.loads(imctl("--json", "nodes", "get", node))):
+            equal(tuple(record[key] for key in ("marked", "marked-uid", "marked-by")), (True, uid_of(ALICE), ALICE),
+                  "JSON")
 
 
 @case

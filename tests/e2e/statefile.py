@@ -754,8 +754,16 @@ def compare_with_rows(client, rows):
                   "state": row["state"], "revision": str(row["revision"]), "created": row["created"],
                   "started": row["started"], "finished": row["finished"], "error": row["error"],
                   "marked": "yes" if row["marked"] else None}
+        wanted.update(zip(("marked-uid", "marked-by"), who_marked(row)))
         equal({key: nodes[node].get(key) for key in wanted}, wanted, f"node {node}")
     compare_graphs(client, rows)
+
+
+def who_marked(row):
+    """The number of the user who marked the node, as text, and the name; files had neither before version 3."""
+    if "marked_by" not in row.keys() or row["marked_by"] is None:
+        return None, None
+    return str(row["marked_uid"]), row["marked_by"]
 
 
 def who_asked(rows):
@@ -820,6 +828,8 @@ def open_version(version):
         before.row_factory = sqlite3.Row
         compare_with_rows(client, before)
         asked = who_asked(before)
+        markers = {who_marked(row) for row in before.execute("SELECT * FROM nodes WHERE marked")}
+        equal(markers, {("0", "root"), ("5", "games")} if version > 2 else {(None, None)}, "who marked nodes")
         expect({(0, "root", None, None)} < set(asked.values()), f"who asked is {asked}")
         states = {node["state"] for node in client.ok("NODES group=* all=yes").records}
         expect({"starting", "running", "shutting_down", "shut_down", "failed"} <= states, f"nodes are {states}")
@@ -885,6 +895,8 @@ def the_schema_is_readable():
         equal(graph["user"], me if graph["reason"] in ("update", "kill") else None, "who asked")
         equal(graph["cancelled_by"], me if graph["state"] == "cancelled" else None, "who cancelled")
     expect(any(graph["note"] == 'first "release"\n\u00e9' for graph in graphs), "a note")
+    equal([tuple(row) for row in rows.execute("SELECT DISTINCT marked, marked_uid, marked_by FROM nodes ORDER BY 1")],
+          [(0, None, None), (1, os.getuid(), me)], "who marked nodes")
     rows.close()
 
 

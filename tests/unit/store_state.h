@@ -137,18 +137,24 @@ static inline void state_graph(FILE *out, const struct graph *graph)
 	state_tasks(out, graph);
 }
 
-static inline void state_node(FILE *out, const struct node *node)
+static inline void state_node(FILE *out, const struct core *core, const struct node *node)
 {
+	const struct origin *marker = node_marker(&core->nodes, node);
+
 	fprintf(out, "  node %s: slot %u version %" PRIu64 " revision %" PRIu64 ", %s, op %d, mark %d,"
-		" created %" PRIi64 " started %" PRIi64 " finished %" PRIi64 ", %s\n",
+		" by %u \"%s\", created %" PRIi64 " started %" PRIi64 " finished %" PRIi64 ", %s\n",
 		state_id(&node->id), node->slot, node->version, node->revision,
-		node_state_name(node->state), node->op, node->marked, node->created_us,
-		node->started_us, node_live(node) ? 0 : node->finished_us,
+		node_state_name(node->state), node->op, node->marked, marker ? (unsigned)marker->uid : 0,
+		marker ? marker->user : "", node->created_us, node->started_us, node_live(node) ? 0 : node->finished_us,
 		state_or_none(node->error));
 }
 
-static inline uint64_t state_mix_node(uint64_t hash, const struct node *node)
+static inline uint64_t state_mix_node(uint64_t hash, const struct core *core, const struct node *node)
 {
+	const struct origin *marker = node_marker(&core->nodes, node);
+
+	if (marker)
+		hash = state_mix_text(state_mix(hash, marker->uid), marker->user);
 	hash = state_mix_id(hash, &node->id);
 	hash = state_mix(hash, (uint64_t)node->slot << 24 | node->state << 16 | node->op << 8 |
 		node->marked);
@@ -168,9 +174,9 @@ static inline void state_live_nodes(FILE *out, const struct core *core, const st
 		if (ref == NODE_NONE)
 			continue;
 		if (group->live <= STATE_LISTED)
-			state_node(out, node_at(&core->nodes, ref));
+			state_node(out, core, node_at(&core->nodes, ref));
 		else
-			hash = state_mix_node(hash, node_at(&core->nodes, ref));
+			hash = state_mix_node(hash, core, node_at(&core->nodes, ref));
 	}
 	if (group->live > STATE_LISTED)
 		fprintf(out, "  %u nodes: %016" PRIx64 "\n", group->live, hash);
@@ -194,7 +200,7 @@ static inline void state_ended_nodes(FILE *out, const struct core *core, const s
 		list[i] = node;
 	}
 	for (uint32_t i = 0; i < count; i++)
-		state_node(out, list[i]);
+		state_node(out, core, list[i]);
 	free(list);
 }
 

@@ -411,6 +411,8 @@ static inline void random_event_of(struct node *node)
 	} else if (dice < 18) {
 		event.kind = CORE_MARK;
 		event.mark = random_below(3) != 0;
+		event.origin.uid = random_below(5);
+		snprintf(event.origin.user, sizeof event.origin.user, "marker%u", (unsigned)event.origin.uid);
 		keep_step(event);
 	} else if (dice < 28) {
 		event.kind = CORE_HEALTH;
