@@ -21,14 +21,14 @@ const struct column spec_columns[] = {
 const size_t spec_column_count = COUNT_OF(spec_columns);
 
 const struct column group_columns[] = {
-	{"GROUP", "group", COLUMN_TEXT, false},
+	{"GROUP", "group", COLUMN_NAME, false},
 	{"REVISION", "revision", COLUMN_NUMBER, false},
 	SPEC_COLUMNS,
 };
 const size_t group_column_count = COUNT_OF(group_columns);
 
 const struct column node_columns[] = {
-	{"ID", "id", COLUMN_TEXT, false},
+	{"ID", "id", COLUMN_ID, false},
 	{"GROUP", "group", COLUMN_GROUP, false},
 	{"SLOT", "slot", COLUMN_NUMBER, false},
 	{"VERSION", "version", COLUMN_NUMBER, false},
@@ -44,7 +44,7 @@ const struct column node_columns[] = {
 const size_t node_column_count = COUNT_OF(node_columns);
 
 const struct column graph_columns[] = {
-	{"ID", "id", COLUMN_TEXT, false},
+	{"ID", "id", COLUMN_ID, false},
 	{"GROUP", "group", COLUMN_GROUP, false},
 	{"REVISION", "revision", COLUMN_NUMBER, false},
 	{"STATE", "state", COLUMN_STATE, false},

@@ -18,9 +18,10 @@ static int list(struct ctl *ctl, const struct column *columns, size_t column_cou
 	int status;
 
 	listing_init(&listing, ctl, columns, column_count);
+	listing.first = ctl->quiet;
 	status = request_run(ctl, (enum verb)ctl->command->verb, &handler, &ok);
 	if (status == STATUS_OK)
-		listing_print(&listing);
+		status = listing_print(&listing);
 	listing_fini(&listing);
 	return status;
 }
@@ -130,8 +131,8 @@ static void graph_view_print(struct graph_view *view)
 	buf_add_str(&line, "{\"graph\":");
 	json_add(&line, view->graph);
 	buf_add_str(&line, ",\"tasks\":[");
-	if (view->tasks.json.len > 0)
-		buf_add(&line, view->tasks.json.data, view->tasks.json.len);
+	if (view->tasks.text.len > 0)
+		buf_add(&line, view->tasks.text.data, view->tasks.text.len);
 	buf_add_str(&line, "]}\n");
 	fwrite(line.data, 1, line.len, stdout);
 	buf_fini(&line);

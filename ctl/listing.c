@@ -1,5 +1,6 @@
 #include "listing.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "json.h"
@@ -16,36 +17,60 @@ void listing_init(struct listing *listing, const struct ctl *ctl, const struct c
 void listing_fini(struct listing *listing)
 {
 	table_fini(&listing->table);
-	buf_fini(&listing->json);
+	buf_fini(&listing->text);
+}
+
+static void add_json(struct listing *listing, const struct line *record)
+{
+	json_t *json = json_of_keys(record);
+
+	if (listing->text.len > 0)
+		buf_add_char(&listing->text, ',');
+	json_add(&listing->text, json);
+	json_decref(json);
+}
+
+static void add_first(struct listing *listing, const struct line *record)
+{
+	const struct column *column = &listing->table.columns[0];
+	const char *value = line_get(record, column->key);
+
+	if (value == NULL || !column_is_valid(column, value)) {
+		listing->invalid++;
+		return;
+	}
+	text_add_safe(&listing->text, value);
+	buf_add_char(&listing->text, '\n');
 }
 
 void listing_add(void *arg, const struct line *record)
 {
 	struct listing *listing = arg;
-	json_t *json;
 
-	if (!listing->ctl->json) {
+	if (listing->ctl->json)
+		add_json(listing, record);
+	else if (listing->first)
+		add_first(listing, record);
+	else
 		table_add(&listing->table, record);
-		return;
-	}
-	if (listing->json.len > 0)
-		buf_add_char(&listing->json, ',');
-	json = json_of_keys(record);
-	json_add(&listing->json, json);
-	json_decref(json);
 }
 
-void listing_print(const struct listing *listing)
+int listing_print(const struct listing *listing)
 {
-	if (listing->ctl->json) {
-		fputs("[", stdout);
-		fwrite(listing->json.len > 0 ? listing->json.data : "", 1, listing->json.len, stdout);
-		fputs("]\n", stdout);
-	} else if (listing->ctl->quiet) {
-		table_print_first(&listing->table);
-	} else {
+	const char *text = listing->text.len > 0 ? listing->text.data : "";
+
+	if (!listing->ctl->json && !listing->first) {
 		table_print(&listing->table, listing->ctl->legend);
+		return STATUS_OK;
 	}
+	fputs(listing->ctl->json ? "[" : "", stdout);
+	fwrite(text, 1, listing->text.len, stdout);
+	fputs(listing->ctl->json ? "]\n" : "", stdout);
+	if (listing->invalid == 0)
+		return STATUS_OK;
+	say("imd at %s sent %" PRIu64 " records without a valid %s; they are left out", listing->ctl->socket,
+		listing->invalid, listing->table.columns[0].key);
+	return STATUS_FAILED;
 }
 
 static const struct column pair_columns[] = {

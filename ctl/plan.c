@@ -73,7 +73,7 @@ void plan_end(struct plan *plan, const struct line *ok)
 
 static void print_json(const struct plan *plan)
 {
-	const struct buf *tasks = &plan->tasks.json;
+	const struct buf *tasks = &plan->tasks.text;
 	struct buf line = BUF_INIT;
 
 	buf_add_str(&line, "{\"type\":\"plan\",\"graph\":");

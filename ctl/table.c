@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/args.h"
+#include "proto/id.h"
 #include "proto/mem.h"
 
 #include "text.h"
@@ -215,11 +217,20 @@ void table_print(const struct table *table, bool legend)
 	free(shown);
 }
 
-void table_print_first(const struct table *table)
+bool column_is_valid(const struct column *column, const char *text)
 {
-	bool *shown = mem_zalloc(table->column_count, sizeof *shown);
+	struct error error;
+	struct id id;
+	int64_t number;
 
-	shown[0] = true;
-	print_plain(table, shown, false);
-	free(shown);
+	switch (column->kind) {
+	case COLUMN_ID:
+		return id_parse(text, strlen(text), &id) == 0;
+	case COLUMN_NAME:
+		return arg_group(text, &error) == 0;
+	case COLUMN_NUMBER:
+		return text_is_number(text, &number);
+	default:
+		return true;
+	}
 }

@@ -9,6 +9,8 @@
 
 enum column_kind {
 	COLUMN_TEXT,
+	COLUMN_ID,      /* of a node or a graph */
+	COLUMN_NAME,    /* of a group */
 	COLUMN_NUMBER,  /* to the right */
 	COLUMN_STATE,   /* in colour */
 	COLUMN_TIME,    /* a stamp, shown as local time */
@@ -45,8 +47,8 @@ const char *table_cell(const struct table *table, size_t row, size_t column);
 
 /* Prints it on stdout. */
 void table_print(const struct table *table, bool legend);
-/* Prints the first column only, a value a line. */
-void table_print_first(const struct table *table);
+/* Whether text is a valid value of the column, by the rules of the protocol; any is of a column of text. */
+bool column_is_valid(const struct column *column, const char *text);
 
 /* What the task of a TASK record or a task's event does: "start_node <id> slot 0 version 1". */
 void action_format(struct buf *buf, const struct line *line);

@@ -13,6 +13,7 @@ import subprocess
 import termios
 import time
 
+from imctl_lib import FakeDaemon
 from imdtest import (IMCTL, TIMEOUT_S, Daemon, Failed, case, children, environment, equal, expect, kill, lacking, main,
                      matches, need_imctl, new_path, run)
 
@@ -238,13 +239,30 @@ def control():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+def open_quote(line):
+    """The quote that is open at the end of the line, or nothing."""
+    quote, escaped = "", False
+    for char in line:
+        if escaped:
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif char == quote:
+            quote = ""
+        elif char in "'\"" and not quote:
+            quote = char
+    return quote
+
+
 class Terminal:
     """A shell that reads keys, and shows its line when it gets a control-T."""
 
     def __init__(self, arguments, env, *setup):
+        self.folder = new_path("cwd")
+        os.mkdir(self.folder)
         self.leader, follower = pty.openpty()
         self.process = subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=env,
-                                        start_new_session=True, preexec_fn=control)
+                                        cwd=self.folder, start_new_session=True, preexec_fn=control)
         children.append(self.process)
         os.close(follower)
         self.output = ""
@@ -268,6 +286,14 @@ class Terminal:
         self.type(line + "\t\x14")
         found = self.await_pattern(r"<<([^>]*)>>").group(1)
         self.type("\x15")
+        return found
+
+    def complete_and_run(self, line):
+        """What the line is after a tab; then it is run, with the quote closed that it leaves open."""
+        self.type(line + "\t\x14")
+        found = self.await_pattern(r"(?s)<<(.*?)>>").group(1)
+        self.type(open_quote(found) + "\n\x14")
+        self.await_pattern(r"(?s)<<(.*?)>>")
         return found
 
     def close(self):
@@ -369,6 +395,130 @@ def on_a_terminal(start):
         completes_at_home(terminal, imd, env["HOME"])
         runs_nothing(terminal)
         terminal.close()
+
+
+# ---- hostile values -----------------------------------------------------------------------------------
+
+# Each makes the file PWNED if the shell evaluates it, or would change what the line means.
+HOSTILE = ("$(touch PWNED)", "`touch PWNED`", ";touch PWNED;", "x;touch PWNED #", "|touch PWNED", "&touch PWNED&",
+           "x\ntouch PWNED\n", "x\rtouch PWNED\r", "\x1b;touch PWNED;", "\t;touch PWNED;", "';touch PWNED;'",
+           "\";touch PWNED;\"", "\\;touch PWNED", "\n;touch PWNED;", "x\x7f;touch PWNED;", "a b", "--option",
+           "-rf", "~", "*", "{a,b}", "!!", "=ls", "\x1b[2J", "\xe9", "x" * 64, "A", "..", "")
+# Group names, but not ids.
+PLAIN = ("web", "db.main_2-x")
+LEADS = ("-g ", "--group=", "-g", "-g '", '-g "', "nodes get ", "nodes get '", 'graphs get "')
+
+
+def wire(text):
+    """The text in quotes, as the protocol has them."""
+    return '"' + "".join(c if c.isalnum() or c in " .-_" else f"\\x{ord(c):02x}" for c in text) + '"'
+
+
+class HostileDaemon(FakeDaemon):
+    """Answers each request with a record that names `value` in every way."""
+
+    def __init__(self, value=""):
+        self.value = value
+
+        def serve(daemon, connection, _):
+            while request := daemon.next_request(connection):
+                verb = request.split()[0]
+                kind = {"GROUPS": "SPEC", "NODES": "NODE", "GRAPHS": "GRAPH"}.get(verb, "SPEC")
+                key = "group" if kind == "SPEC" else "id"
+                connection.send(f"{kind} {key}={wire(daemon.value)}\nOK\n")
+        super().__init__(serve)
+
+
+def hostile_program():
+    """An imctl in a folder of its own that prints what is in the file `answer` next to it."""
+    folder = new_path("evil")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "imctl"), "w", encoding="utf-8") as file:
+        file.write('#!/bin/sh\n[ "$1" = --timeout=1s ] && cat "${0%/*}/answer"\n')
+    os.chmod(os.path.join(folder, "imctl"), 0o755)
+    return folder
+
+
+def expect_nothing_run(terminal, what):
+    equal(os.listdir(terminal.folder), [], f"files made by {what}")
+
+
+@case
+def only_valid_names_and_ids_are_printed():
+    """What completes, and what scripts read, is what --quiet prints."""
+    need_imctl()
+    with HostileDaemon() as daemon:
+        for args in (("groups", "ls"), ("nodes", "ls"), ("graphs", "ls")):
+            for value in HOSTILE + PLAIN:
+                daemon.value = value
+                good = value in PLAIN and args[0] == "groups"
+                status, out, err = run(IMCTL, "-s", daemon.path, "-q", *args)
+                equal((status, out), (0, value + "\n") if good else (1, ""), f"imctl -q {args} with {value!r}")
+                expect(good or "valid" in err, f"{value!r}: {err!r}")
+
+
+def offers_nothing_hostile(start):
+    """Of what a hostile server says: no word of it comes into the line."""
+    with HostileDaemon() as daemon:
+        terminal = start(shell_environment(IMD_SOCKET=daemon.path))
+        for value in HOSTILE:
+            daemon.value = value
+            for lead in LEADS:
+                equal(terminal.complete_and_run("imctl " + lead).rstrip(), ("imctl " + lead).rstrip(),
+                      f"{lead} with {value!r}")
+        expect_nothing_run(terminal, "what the server says")
+        daemon.value = PLAIN[1]
+        matches(re.escape(PLAIN[1]), terminal.complete_and_run("imctl -g "), "a good name")
+        terminal.close()
+
+
+def quotes_what_imctl_prints(start):
+    """Even if imctl itself printed such: what comes into the line is quoted, or nothing is."""
+    folder = hostile_program()
+    env = shell_environment()
+    env["PATH"] = f"{folder}:{env['PATH']}"
+    terminal = start(env)
+    for value in HOSTILE:
+        with open(os.path.join(folder, "answer"), "w", encoding="utf-8") as file:
+            file.write(value + "\n")
+        for lead in LEADS:
+            terminal.complete_and_run("imctl " + lead)
+            expect_nothing_run(terminal, f"{lead} with {value!r}")
+    terminal.close()
+
+
+def quotes_names_of_files(start):
+    """Of a socket or a backup: a name that a shell would evaluate is quoted."""
+    terminal = start(shell_environment(IMD_SOCKET=new_path("nobody")))
+    names = [value for value in HOSTILE if value not in ("..", "") and not set(value) & set("\n\r\t/")]
+    for value in names:
+        folder = new_path("files")
+        os.makedirs(os.path.join(folder, "s" + value))
+        for lead in ("-s ", "--socket=", "-s", "-qs", "-s '", '-s "', "backup ", "backup '", 'backup "'):
+            terminal.complete_and_run(f"imctl {lead}{folder}/")
+            expect_nothing_run(terminal, f"{lead} with a file {value!r}")
+    terminal.close()
+
+
+def withstands(start):
+    offers_nothing_hostile(start)
+    quotes_what_imctl_prints(start)
+    quotes_names_of_files(start)
+
+
+@case
+def bash_runs_nothing_that_a_server_says():
+    withstands(bash_terminal)
+
+
+@case
+def zsh_runs_nothing_that_a_server_says():
+    withstands(zsh_terminal)
+
+
+@case
+def fish_runs_nothing_that_a_server_says():
+    withstands(fish_terminal)
 
 
 @case

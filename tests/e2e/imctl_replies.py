@@ -172,6 +172,7 @@ def test_graph():
                     done.stdout)
     results.matches("graphs get: a barrier",
                     r"^ *2 \[0 1\] +do_nothing StartNodes +waiting prereqs", done.stdout)
+    results.equal("graphs get --quiet", ask([reply], "graphs", "get", "aaaa", "-q")[0].stdout, done.stdout)
     got = json.loads(ask([reply], "graphs", "get", "aaaa", "--json")[0].stdout)
     results.equal("graphs get as JSON", (got["graph"]["id"], got["graph"]["tasks"],
                                          [(task["id"], task["prereqs"]) for task in got["tasks"]]),
