@@ -38,23 +38,31 @@ void buf_grow(struct buf *buf, size_t more)
 	mem_prefault(buf->data + buf->len, capacity - buf->len);
 }
 
+static unsigned decimal_digits(uint64_t value)
+{
+	unsigned digits = 1;
+
+	for (uint64_t power = 10; digits < U64_DIGITS && value >= power; power *= 10)
+		digits++;
+	return digits;
+}
+
+/* Written where it is to stand, from its end: a copy costs as much again. */
 void buf_add_u64(struct buf *buf, uint64_t value)
 {
-	char digits[U64_DIGITS];
-	char *begin = digits + sizeof digits;
+	unsigned digits = decimal_digits(value);
+	char *at = buf_room(buf, digits) + digits;
 
+	buf->len += digits;
 	while (value >= 100) {
-		begin -= 2;
-		memcpy(begin, digit_pairs + 2 * (value % 100), 2);
+		at -= 2;
+		memcpy(at, digit_pairs + 2 * (value % 100), 2);
 		value /= 100;
 	}
-	if (value >= 10) {
-		begin -= 2;
-		memcpy(begin, digit_pairs + 2 * value, 2);
-	} else {
-		*--begin = (char)('0' + value);
-	}
-	buf_add(buf, begin, (size_t)(digits + sizeof digits - begin));
+	if (value >= 10)
+		memcpy(at - 2, digit_pairs + 2 * value, 2);
+	else
+		at[-1] = (char)('0' + value);
 }
 
 void buf_addf(struct buf *buf, const char *format, ...)
