@@ -12,14 +12,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/limits.h"
+
 #include "ctl.h"
 #include "out.h"
 #include "text.h"
 
 enum {
 	READ_SIZE = 64 * 1024,
-	LINE_MAX_SIZE = 64 * 1024 * 1024, /* far beyond the prerequisites of the largest barrier */
-	SHOWN_SIZE = 60,                  /* bytes shown of a line that makes no sense */
+	SHOWN_SIZE = 60,       /* bytes shown of a line that makes no sense */
+	PASSED_OVER_MAX = 1000, /* lines that do not belong to a reply, before imctl gives up */
 };
 
 int64_t client_clock_ms(void)
@@ -197,10 +199,6 @@ static int receive_more(struct client *client)
 		in->len -= client->begin;
 		client->begin = 0;
 	}
-	if (in->len > LINE_MAX_SIZE) {
-		say("imd at %s sent a line without an end", client->path);
-		return STATUS_FAILED;
-	}
 	/* Asked here and not only when waiting: a busy stream would never wait. */
 	if (time_left_ms(client) == 0)
 		return STATUS_TIMED_OUT;
@@ -232,6 +230,25 @@ static int not_understood(const struct client *client, const char *text, size_t 
 	return STATUS_FAILED;
 }
 
+static bool begins_with(const char *text, size_t len, const char *word)
+{
+	size_t word_len = strlen(word);
+
+	return len >= word_len && memcmp(text, word, word_len) == 0;
+}
+
+/* Only a task may have many values, its prerequisites. */
+static size_t line_limit(const char *text, size_t len)
+{
+	return begins_with(text, len, "TASK ") ? LIMIT_TASK_LINE : LIMIT_LINE;
+}
+
+static int line_too_long(const struct client *client, size_t limit)
+{
+	say("imd at %s sent a line of more than %zu bytes, which is the maximum", client->path, limit);
+	return STATUS_FAILED;
+}
+
 /* Receives until a whole line stands `at` bytes behind the beginning of what is unread. Interrupts are
  * looked at here as well, for while lines keep coming nothing waits. */
 static int receive_line(struct client *client, size_t at, size_t *ret_len)
@@ -241,6 +258,7 @@ static int receive_line(struct client *client, size_t at, size_t *ret_len)
 
 	for (;;) {
 		size_t unread = in->len - client->begin;
+		size_t limit = unread > at ? line_limit(in->data + client->begin + at, unread - at) : LIMIT_LINE;
 		const char *end;
 		int status;
 
@@ -250,8 +268,10 @@ static int receive_line(struct client *client, size_t at, size_t *ret_len)
 			memchr(in->data + client->begin + scanned, '\n', unread - scanned);
 		if (end != NULL) {
 			*ret_len = (size_t)(end - in->data) - client->begin - at;
-			return STATUS_OK;
+			return *ret_len > limit ? line_too_long(client, limit) : STATUS_OK;
 		}
+		if (unread > at + limit)
+			return line_too_long(client, limit);
 		scanned = unread > at ? unread : at;
 		status = receive_more(client);
 		if (status != STATUS_OK)
@@ -310,13 +330,6 @@ void client_add_text(const struct client *client, struct buf *buf)
 	free(text);
 }
 
-static bool begins_with(const char *text, size_t len, const char *word)
-{
-	size_t word_len = strlen(word);
-
-	return len >= word_len && memcmp(text, word, word_len) == 0;
-}
-
 /* Whether the line is a record, as far as its first word tells. */
 static bool is_record(const char *text, size_t len)
 {
@@ -350,9 +363,47 @@ static int skip_cut_record(struct client *client)
 	return status == STATUS_UNREACHABLE ? STATUS_OK : status;
 }
 
+/* The function that takes such lines; NULL where there is none. */
+static int (*taker_of(const struct reply_handler *handler, const struct line *line))(void *, const struct line *)
+{
+	switch (line->kind) {
+	case LINE_RECORD:
+		return handler->record;
+	case LINE_EVENT:
+		return handler->event;
+	case LINE_METRIC:
+		return handler->metric;
+	default:
+		return NULL;
+	}
+}
+
+struct reading {
+	size_t records;
+	unsigned passed_over;
+};
+
+static int hand_on(const struct client *client, const struct reply_handler *handler, const struct line *line,
+	struct reading *reading)
+{
+	int (*take)(void *, const struct line *) = taker_of(handler, line);
+	bool over = line->kind == LINE_RECORD && handler->records_max > 0 &&
+		reading->records == handler->records_max;
+
+	reading->records += line->kind == LINE_RECORD && !over;
+	if (take != NULL && !over)
+		return take(handler->arg, line);
+	if (++reading->passed_over <= PASSED_OVER_MAX)
+		return STATUS_OK;
+	say("imd at %s sent more than %d lines that do not belong to the reply", client->path, PASSED_OVER_MAX);
+	return STATUS_FAILED;
+}
+
 int client_await(struct client *client, const struct reply_handler *handler,
 	const struct line **ret_end)
 {
+	struct reading reading = {.records = 0};
+
 	for (;;) {
 		const struct line *line = NULL;
 		int status = skip_cut_record(client);
@@ -365,12 +416,9 @@ int client_await(struct client *client, const struct reply_handler *handler,
 			*ret_end = line;
 			return STATUS_OK;
 		}
-		if (line->kind == LINE_EVENT && handler->event != NULL)
-			handler->event(handler->arg, line);
-		if (line->kind == LINE_RECORD && handler->record != NULL)
-			handler->record(handler->arg, line);
-		if (line->kind == LINE_METRIC && handler->metric != NULL)
-			handler->metric(handler->arg, line);
+		status = hand_on(client, handler, line, &reading);
+		if (status != STATUS_OK)
+			return status;
 	}
 }
 

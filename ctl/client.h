@@ -56,13 +56,16 @@ bool client_has_line(const struct client *client);
 /* Appends the text of the line that was read last, made harmless. */
 void client_add_text(const struct client *client, struct buf *buf);
 
-/* What is to be done with the lines before the end of a reply; each may be NULL. Events of a
- * watch may come in front of a reply, never within one. */
+/* What is to be done with the lines before the end of a reply: each returns STATUS_OK, or an exit status that
+ * ends the reading, its message printed. Each may be NULL. Of lines that nobody takes, and of records beyond
+ * the maximum, a few are passed over; more end the reading. Events of a watch may come in front of a reply,
+ * never within one. */
 struct reply_handler {
-	void (*record)(void *arg, const struct line *line);
-	void (*event)(void *arg, const struct line *line);
-	void (*metric)(void *arg, const struct line *line);
+	int (*record)(void *arg, const struct line *line);
+	int (*event)(void *arg, const struct line *line);
+	int (*metric)(void *arg, const struct line *line);
 	void *arg;
+	size_t records_max; /* that the reply may have; 0: any number */
 };
 
 /* Reads up to the line that ends the reply, OK or ERR. The last record before ERR, which may be

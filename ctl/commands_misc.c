@@ -11,50 +11,93 @@
 #include "json.h"
 #include "out.h"
 #include "request.h"
+#include "proto/limits.h"
 #include "proto/mem.h"
+#include "spool.h"
 #include "text.h"
 
-static void add_to_dot(void *arg, const struct line *record)
+/* A text of whole lines that a reply is made into; as JSON it is the one member of an object. */
+struct text_view {
+	const struct ctl *ctl;
+	const char *member;
+	struct spool spool;
+	bool opened;
+};
+
+static void open_member(struct text_view *view)
 {
+	if (view->ctl->json && !view->opened)
+		buf_addf(&view->spool.text, "{\"%s\":\"", view->member);
+	view->opened = true;
+}
+
+/* Appends lines of the text, and releases them. */
+static int add_lines(struct text_view *view, struct buf *lines)
+{
+	open_member(view);
+	buf_add_char(lines, '\0');
+	if (view->ctl->json)
+		json_add_part(&view->spool.text, lines->data);
+	else
+		buf_add_str(&view->spool.text, lines->data);
+	buf_fini(lines);
+	return spool_settle(&view->spool);
+}
+
+static int add_to_dot(void *arg, const struct line *record)
+{
+	struct buf lines = BUF_INIT;
+
 	if (strcmp(record->name, "GRAPH") == 0)
-		dot_begin(arg, record);
+		dot_begin(&lines, record);
 	else if (strcmp(record->name, "TASK") == 0)
-		dot_task(arg, record);
+		dot_task(&lines, record);
+	return add_lines(arg, &lines);
+}
+
+static int add_metric(void *arg, const struct line *line)
+{
+	struct buf lines = BUF_INIT;
+
+	buf_add_str(&lines, line->text);
+	buf_add_char(&lines, '\n');
+	return add_lines(arg, &lines);
+}
+
+/* Makes the request. Nothing is printed of a text that did not come whole, unless it is very long. */
+static int show_text(struct ctl *ctl, enum verb verb, struct text_view *view, const struct reply_handler *handler,
+	void (*end)(struct buf *buf))
+{
+	const struct line *ok = NULL;
+	struct buf lines = BUF_INIT;
+	int status = request_run(ctl, verb, handler, &ok);
+
+	if (status == STATUS_OK && end != NULL)
+		end(&lines);
+	if (status == STATUS_OK)
+		status = add_lines(view, &lines);
+	if (status == STATUS_OK && ctl->json)
+		buf_add_str(&view->spool.text, "\"}\n");
+	if (status == STATUS_OK)
+		status = spool_end(&view->spool);
+	spool_cut(&view->spool);
+	return status;
 }
 
 int command_graphs_dot(struct ctl *ctl)
 {
-	struct buf dot = BUF_INIT;
-	struct reply_handler handler = {.record = add_to_dot, .arg = &dot};
-	const struct line *ok = NULL;
-	int status = request_run(ctl, VERB_graph, &handler, &ok);
+	struct text_view view = {.ctl = ctl, .member = "dot"};
+	struct reply_handler handler = {.record = add_to_dot, .arg = &view, .records_max = 1 + LIMIT_TASKS};
 
-	if (status == STATUS_OK) {
-		dot_end(&dot);
-		json_print_text(ctl->json, "dot", &dot);
-	}
-	buf_fini(&dot);
-	return status;
+	return show_text(ctl, VERB_graph, &view, &handler, dot_end);
 }
 
-static void add_metric(void *arg, const struct line *line)
-{
-	buf_add_str(arg, line->text);
-	buf_add_char(arg, '\n');
-}
-
-/* Nothing is printed of metrics that did not come whole. */
 int command_metrics(struct ctl *ctl)
 {
-	struct buf metrics = BUF_INIT;
-	struct reply_handler handler = {.metric = add_metric, .arg = &metrics};
-	const struct line *ok = NULL;
-	int status = request_run(ctl, VERB_metrics, &handler, &ok);
+	struct text_view view = {.ctl = ctl, .member = "metrics"};
+	struct reply_handler handler = {.metric = add_metric, .arg = &view};
 
-	if (status == STATUS_OK)
-		json_print_text(ctl->json, "metrics", &metrics);
-	buf_fini(&metrics);
-	return status;
+	return show_text(ctl, VERB_metrics, &view, &handler, NULL);
 }
 
 /* Prints a line as it came. */
@@ -63,7 +106,7 @@ static void print_raw(const struct ctl *ctl, const struct line *line)
 	struct buf text = BUF_INIT;
 
 	if (ctl->json) {
-		json_print(json_of_line(line));
+		json_print_line(line);
 		return;
 	}
 	client_add_text(&ctl->client, &text);

@@ -3,17 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/limits.h"
+
 #include "columns.h"
 #include "command.h"
 #include "json.h"
 #include "listing.h"
+#include "out.h"
 #include "request.h"
 #include "text.h"
 
-static int list(struct ctl *ctl, const struct column *columns, size_t column_count)
+/* records_max: as in struct reply_handler. */
+static int list(struct ctl *ctl, const struct column *columns, size_t column_count, size_t records_max)
 {
 	struct listing listing;
-	struct reply_handler handler = {.record = listing_add, .arg = &listing};
+	struct reply_handler handler = {.record = listing_add, .arg = &listing, .records_max = records_max};
 	const struct line *ok = NULL;
 	int status;
 
@@ -21,40 +25,43 @@ static int list(struct ctl *ctl, const struct column *columns, size_t column_cou
 	listing.first = ctl->quiet;
 	status = request_run(ctl, (enum verb)ctl->command->verb, &handler, &ok);
 	if (status == STATUS_OK)
-		status = listing_print(&listing);
+		status = listing_end(&listing, "]\n");
 	listing_fini(&listing);
 	return status;
 }
 
 int command_specs_ls(struct ctl *ctl)
 {
-	return list(ctl, spec_columns, spec_column_count);
+	return list(ctl, spec_columns, spec_column_count, 0);
 }
 
 int command_nodes_ls(struct ctl *ctl)
 {
-	return list(ctl, node_columns, node_column_count);
+	return list(ctl, node_columns, node_column_count, 0);
 }
 
 int command_graphs_ls(struct ctl *ctl)
 {
-	return list(ctl, graph_columns, graph_column_count);
+	return list(ctl, graph_columns, graph_column_count, 0);
 }
 
 int command_groups_ls(struct ctl *ctl)
 {
-	return list(ctl, group_columns, group_column_count);
+	return list(ctl, group_columns, group_column_count, 0);
 }
 
-static void show_record(void *arg, const struct line *record)
+static int show_record(void *arg, const struct line *record)
 {
 	record_print(arg, record);
+	return out_check();
 }
 
-/* The daemon answers with one record. */
+/* The daemon answers with one record, or with some 50 figures. A later one may have something to add. */
+enum { FEW_RECORDS = 1000 };
+
 static int show(struct ctl *ctl)
 {
-	struct reply_handler handler = {.record = show_record, .arg = ctl};
+	struct reply_handler handler = {.record = show_record, .arg = ctl, .records_max = FEW_RECORDS};
 	const struct line *ok = NULL;
 
 	return request_run(ctl, (enum verb)ctl->command->verb, &handler, &ok);
@@ -77,7 +84,7 @@ int command_act(struct ctl *ctl)
 	int status = request_run(ctl, (enum verb)ctl->command->verb, &handler, &ok);
 
 	if (status == STATUS_OK && ctl->json)
-		json_print(json_of_line(ok));
+		json_print_line(ok);
 	return status;
 }
 
@@ -100,79 +107,79 @@ int command_graphs_cancel(struct ctl *ctl)
 struct graph_view {
 	struct ctl *ctl;
 	struct listing tasks;
-	json_t *graph;
+	bool seen; /* the graph */
+	bool any;  /* a task */
 };
 
-static void graph_view_add(void *arg, const struct line *record)
+static void take_graph(struct graph_view *view, const struct line *record)
+{
+	struct buf *opening = &view->tasks.opening;
+
+	if (!view->ctl->json) {
+		record_print(view->ctl, record);
+		return;
+	}
+	if (view->seen)
+		return;
+	view->seen = true;
+	opening->len = 0;
+	buf_add_str(opening, "{\"graph\":");
+	json_add_keys(opening, record);
+	buf_add_str(opening, ",\"tasks\":[");
+}
+
+static int graph_view_add(void *arg, const struct line *record)
 {
 	struct graph_view *view = arg;
 
-	if (strcmp(record->name, "TASK") == 0)
-		listing_add(&view->tasks, record);
-	else if (strcmp(record->name, "GRAPH") != 0)
-		return;
-	else if (!view->ctl->json)
-		record_print(view->ctl, record);
-	else if (view->graph == NULL)
-		view->graph = json_of_keys(record);
-}
-
-static void graph_view_print(struct graph_view *view)
-{
-	struct buf line = BUF_INIT;
-
-	if (!view->ctl->json) {
-		if (view->tasks.table.row_count == 0)
-			return;
-		putchar('\n');
-		table_print(&view->tasks.table, view->ctl->legend);
-		return;
+	if (strcmp(record->name, "TASK") == 0) {
+		view->any = true;
+		return listing_add(&view->tasks, record);
 	}
-	buf_add_str(&line, "{\"graph\":");
-	json_add(&line, view->graph);
-	buf_add_str(&line, ",\"tasks\":[");
-	if (view->tasks.text.len > 0)
-		buf_add(&line, view->tasks.text.data, view->tasks.text.len);
-	buf_add_str(&line, "]}\n");
-	fwrite(line.data, 1, line.len, stdout);
-	buf_fini(&line);
+	if (strcmp(record->name, "GRAPH") == 0)
+		take_graph(view, record);
+	return out_check();
 }
 
 int command_graphs_get(struct ctl *ctl)
 {
 	struct graph_view view = {.ctl = ctl};
-	struct reply_handler handler = {.record = graph_view_add, .arg = &view};
+	struct reply_handler handler = {.record = graph_view_add, .arg = &view,
+		.records_max = 1 + LIMIT_TASKS};
 	const struct line *ok = NULL;
 	int status;
 
 	listing_init(&view.tasks, ctl, task_columns, task_column_count);
+	view.tasks.table.title = "";
+	view.tasks.opening.len = 0;
+	buf_add_str(&view.tasks.opening, "{\"graph\":null,\"tasks\":[");
 	status = request_run(ctl, VERB_graph, &handler, &ok);
-	if (status == STATUS_OK)
-		graph_view_print(&view);
-	json_decref(view.graph);
+	if (status == STATUS_OK && (ctl->json || view.any))
+		status = listing_end(&view.tasks, "]}\n");
 	listing_fini(&view.tasks);
 	return status;
 }
 
-static void add_stat(void *arg, const struct line *record)
+static int add_stat(void *arg, const struct line *record)
 {
 	const char *name = line_get(record, "name");
 	const char *value = line_get(record, "value");
 
 	if (name != NULL && value != NULL)
 		json_object_set_new(arg, name, json_value(value));
+	return STATUS_OK;
 }
 
 int command_stats(struct ctl *ctl)
 {
 	json_t *stats;
-	struct reply_handler handler = {.record = add_stat};
+	struct reply_handler handler = {.record = add_stat, .records_max = FEW_RECORDS};
 	const struct line *ok = NULL;
 	int status;
 
 	if (!ctl->json) {
 		ctl->quiet = false; /* the names alone would tell nothing */
-		return list(ctl, stat_columns, stat_column_count);
+		return list(ctl, stat_columns, stat_column_count, FEW_RECORDS);
 	}
 	stats = json_object();
 	handler.arg = stats;

@@ -1,27 +1,30 @@
 /* Commands that declare a spec, or show what declaring it would do. */
 
+#include "proto/limits.h"
+
 #include "command.h"
 #include "follow.h"
 #include "plan.h"
 #include "request.h"
 
-static void plan_show(struct plan *plan, const struct line *ok)
+static int plan_show(struct plan *plan, const struct line *ok)
 {
 	plan_end(plan, ok);
-	plan_print(plan);
+	return plan_print(plan);
 }
 
 int command_plan(struct ctl *ctl)
 {
 	struct plan plan;
-	struct reply_handler handler = {.record = plan_add, .arg = &plan};
+	struct reply_handler handler = {.record = plan_add, .arg = &plan, .records_max = 1 + LIMIT_TASKS};
 	const struct line *ok = NULL;
 	int status;
 
 	plan_init(&plan, ctl);
+	plan.tasks.table.remembers = false;
 	status = request_run(ctl, VERB_plan, &handler, &ok);
 	if (status == STATUS_OK)
-		plan_show(&plan, ok);
+		status = plan_show(&plan, ok);
 	plan_fini(&plan);
 	return status;
 }
@@ -29,13 +32,14 @@ int command_plan(struct ctl *ctl)
 static int detach(struct ctl *ctl)
 {
 	struct plan plan;
-	struct reply_handler handler = {.record = plan_add, .arg = &plan};
+	struct reply_handler handler = {.record = plan_add, .arg = &plan, .records_max = 1 + LIMIT_TASKS};
 	const struct line *ok = NULL;
 	int status = ctl_connect(ctl);
 	int tries = 0;
 	bool unknown;
 
 	plan_init(&plan, ctl);
+	plan.tasks.table.remembers = false;
 	while (status == STATUS_OK) {
 		status = request_update(ctl, &handler, &ok, &unknown);
 		if (status == STATUS_OK)
@@ -43,7 +47,7 @@ static int detach(struct ctl *ctl)
 		status = request_again(ctl, VERB_update, status, &tries);
 	}
 	if (status == STATUS_OK)
-		plan_show(&plan, ok);
+		status = plan_show(&plan, ok);
 	plan_fini(&plan);
 	return status;
 }

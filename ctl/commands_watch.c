@@ -15,14 +15,16 @@
 #include "text.h"
 #include "watch.h"
 
-static void print_record(void *arg, const struct line *record)
+static int print_record(void *arg, const struct line *record)
 {
 	record_line_print(arg, record);
+	return out_check();
 }
 
-static void print_event(void *arg, const struct line *event)
+static int print_event(void *arg, const struct line *event)
 {
 	event_print(arg, event, NULL, NULL);
+	return out_check();
 }
 
 static int stream_all(struct ctl *ctl, const char *what)
@@ -65,19 +67,28 @@ static void note_graph(struct task_stream *stream, const char *graph)
 	stream->watch.graph = stream->graph;
 }
 
+/* Not to be printed: events are shown with what it says of their tasks. */
+static void init_plan(struct task_stream *stream)
+{
+	table_fini(&stream->plan);
+	table_init(&stream->plan, plan_columns, PLAN_COLUMN_COUNT);
+	stream->plan.remembers = stream->plan.silent = true;
+}
+
 /* The records come once more where events were lost; the plan is the same then. */
-static void take_task(void *arg, const struct line *task)
+static int take_task(void *arg, const struct line *task)
 {
 	struct task_stream *stream = arg;
 	const char *id = line_get(task, "id");
 
 	note_graph(stream, line_get(task, "graph"));
 	if (id != NULL && strcmp(id, "0") == 0)
-		table_fini(&stream->plan);
+		init_plan(stream);
 	if (!stream->ctl->json)
 		table_add(&stream->plan, task);
 	if (!stream->ctl->quiet)
 		record_line_print(stream->ctl, task);
+	return out_check();
 }
 
 static int judge(const char *graph, const char *state, const char *successor, const char *error)
@@ -90,33 +101,35 @@ static int judge(const char *graph, const char *state, const char *successor, co
 	return STATUS_FAILED;
 }
 
-static void take_event(void *arg, const struct line *event)
+static int take_event(void *arg, const struct line *event)
 {
 	struct task_stream *stream = arg;
 	const char *graph = line_get(event, "graph");
 
 	if (stream->watch.status != WATCH_GOES_ON)
-		return;
+		return STATUS_OK;
 	event_print(stream->ctl, event, &stream->plan, stream->graph);
 	if (event_is_of(event, "graph") && graph != NULL &&
 	    strcmp(event->name, event_type_name(EVENT_GRAPH_STARTED)) != 0)
 		stream->watch.status = judge(graph, event_verb(event), line_get(event, "successor"),
 			line_get(event, "error"));
+	return out_check();
 }
 
-static void take_graph(void *arg, const struct line *record)
+static int take_graph(void *arg, const struct line *record)
 {
 	struct task_stream *stream = arg;
 	const char *id = line_get(record, "id");
 	const char *state = line_get(record, "state");
 
 	if (strcmp(record->name, "GRAPH") != 0 || id == NULL || state == NULL)
-		return;
+		return STATUS_OK;
 	if (stream->graph != NULL && strcmp(stream->graph, id) != 0)
-		return;
+		return STATUS_OK;
 	if (line_get(record, "finished") != NULL && stream->watch.status == WATCH_GOES_ON)
 		stream->watch.status = judge(id, state, line_get(record, "successor"),
 			line_get(record, "error"));
+	return STATUS_OK;
 }
 
 /* The graph may have ended before the watch began: then no event will tell. Its record does, and
@@ -152,7 +165,7 @@ int command_graphs_stream_tasks(struct ctl *ctl)
 	stream.watch = (struct watch){.ctl = ctl, .what = "TASKS", .graph = ctl->args[0],
 		.group = ctl->values[OPT_GROUP], .initial = true, .status = WATCH_GOES_ON,
 		.settle = ask_whether_ended, .handler = {.record = take_task, .event = take_event, .arg = &stream}};
-	table_init(&stream.plan, plan_columns, PLAN_COLUMN_COUNT);
+	init_plan(&stream);
 	interrupt_arm();
 	snprintf(ctl->afterword, sizeof ctl->afterword, "; the rollout goes on");
 	status = watch_begin(&stream.watch);

@@ -49,8 +49,7 @@ static const char *planned_action(const struct table *plan, const char *task)
 	int64_t row;
 	const char *id;
 
-	if (plan == NULL || task == NULL || !text_is_number(task, &row) ||
-	    (uint64_t)row >= plan->row_count)
+	if (plan == NULL || task == NULL || !text_is_number(task, &row))
 		return NULL;
 	id = table_cell(plan, (size_t)row, PLAN_ID);
 	return id != NULL && strcmp(id, task) == 0 ? table_cell(plan, (size_t)row, PLAN_ACTION) : NULL;
@@ -159,7 +158,7 @@ void event_print(const struct ctl *ctl, const struct line *event, const struct t
 	struct buf line = BUF_INIT;
 
 	if (ctl->json) {
-		json_print(json_of_line(event));
+		json_print_line(event);
 		return;
 	}
 	add_time(&line, at != NULL ? at : line_get(event, "created"));
@@ -245,7 +244,7 @@ void record_line_print(const struct ctl *ctl, const struct line *record)
 	struct buf line = BUF_INIT;
 
 	if (ctl->json) {
-		json_print(json_of_line(record));
+		json_print_line(record);
 		return;
 	}
 	if (strcmp(record->name, "TASK") == 0) {

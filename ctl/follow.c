@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/limits.h"
 #include "proto/mem.h"
 #include "proto/names.h"
 
@@ -30,6 +31,11 @@
 #include "request.h"
 #include "text.h"
 #include "watch.h"
+
+enum {
+	PENDING_MAX = 64 << 20, /* bytes of events that wait for a reply */
+	GRAPHS_MAX = 1000,      /* that are followed in one run */
+};
 
 struct followed {
 	struct plan plan;
@@ -100,7 +106,7 @@ static void take_revision(struct follow *follow, const struct line *line)
  * being handled stays as it is. Where there is no plan to be had, the events tell what they tell. */
 static void fetch_plan(const struct follow *follow, struct plan *plan)
 {
-	struct reply_handler handler = {.record = plan_add, .arg = plan};
+	struct reply_handler handler = {.record = plan_add, .arg = plan, .records_max = 1 + LIMIT_TASKS};
 	const struct line *end = NULL;
 	struct buf request = BUF_INIT;
 	struct client client;
@@ -118,6 +124,8 @@ static void fetch_plan(const struct follow *follow, struct plan *plan)
 		status = client_await(&client, &handler, &end);
 	if (status == STATUS_OK && end->kind == LINE_OK && plan->revision > 0)
 		plan_print(plan);
+	else
+		plan_cut(plan);
 	buf_fini(&request);
 	client_close(&client);
 }
@@ -134,6 +142,11 @@ static void follow_successor(struct follow *follow, const char *successor)
 
 	if (find_graph(follow, successor) != NULL)
 		return;
+	if (follow->graph_count == GRAPHS_MAX) {
+		say("more than %d graphs superseded one another", GRAPHS_MAX);
+		follow->watch.status = STATUS_FAILED;
+		return;
+	}
 	if (!follow->ctl->quiet)
 		say("superseded by %s; following it", successor);
 	plan = add_graph(follow);
@@ -270,24 +283,28 @@ static void handle_event(struct follow *follow, const struct line *event)
 		head_event(follow, event);
 }
 
-static void take_event(void *arg, const struct line *event)
+static int take_event(void *arg, const struct line *event)
 {
 	struct follow *follow = arg;
 
 	follow->watch.seq = event->seq;
 	if (!follow->holds) {
 		handle_event(follow, event);
-		return;
+		return STATUS_OK;
 	}
 	client_add_text(&follow->ctl->client, &follow->pending);
 	buf_add_char(&follow->pending, '\n');
+	if (follow->pending.len <= PENDING_MAX)
+		return STATUS_OK;
+	say("imd at %s sent more than %d bytes of events before its reply", follow->ctl->socket, PENDING_MAX);
+	return STATUS_FAILED;
 }
 
-static void take_record(void *arg, const struct line *record)
+static int take_record(void *arg, const struct line *record)
 {
 	struct follow *follow = arg;
 
-	plan_add(&follow->graphs[0].plan, record);
+	return plan_add(&follow->graphs[0].plan, record);
 }
 
 static void handle_pending(struct follow *follow)
@@ -324,28 +341,30 @@ static struct followed *looked_at(const struct look *look)
 	return &look->follow->graphs[look->at];
 }
 
-static void look_at_graph(void *arg, const struct line *record)
+static int look_at_graph(void *arg, const struct line *record)
 {
 	struct look *look = arg;
 	const char *id = line_get(record, "id");
 
 	if (id != NULL && strcmp(id, looked_at(look)->plan.id) == 0 && look->line.len == 0)
 		client_add_text(&look->follow->ctl->client, &look->line);
+	return STATUS_OK;
 }
 
-static void look_at_task(void *arg, const struct line *record)
+static int look_at_task(void *arg, const struct line *record)
 {
 	struct look *look = arg;
 
 	progress_catch_up(&looked_at(look)->progress, look->follow->ctl, record,
 		look->follow->graphs[0].plan.id);
+	return out_check();
 }
 
-static void take_event_between(void *arg, const struct line *event)
+static int take_event_between(void *arg, const struct line *event)
 {
 	struct look *look = arg;
 
-	take_event(look->follow, event);
+	return take_event(look->follow, event);
 }
 
 static int ask_graph(struct look *look)
@@ -490,15 +509,18 @@ static int declare(struct follow *follow)
 {
 	struct ctl *ctl = follow->ctl;
 	struct plan *plan = &follow->graphs[0].plan;
-	struct reply_handler handler = {.record = take_record, .event = take_event, .arg = follow};
+	struct reply_handler handler = {.record = take_record, .event = take_event, .arg = follow,
+		.records_max = 1 + LIMIT_TASKS};
 	const struct line *ok = NULL;
 	int status;
 
 	follow->sent = true;
 	status = request_update(ctl, &handler, &ok, &follow->unknown);
 	follow->sent = status != STATUS_UNREACHABLE;
-	if (status != STATUS_OK)
+	if (status != STATUS_OK) {
+		plan_cut(plan);
 		return status;
+	}
 	plan_end(plan, ok);
 	if (plan->id == NULL) {
 		say("imd at %s did not tell the graph", ctl->socket);
@@ -506,8 +528,8 @@ static int declare(struct follow *follow)
 	}
 	follow->revision = plan->revision;
 	note_afterword(follow);
-	plan_print(plan);
-	return out_flush();
+	status = plan_print(plan);
+	return status != STATUS_OK ? status : out_flush();
 }
 
 /* An imd that ends before it takes the update is asked again when it is back; what its events told of

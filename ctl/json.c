@@ -54,17 +54,22 @@ json_t *json_value(const char *text)
 	return text_is_number(text, &number) ? json_integer(number) : json_text(text);
 }
 
-static json_t *json_prereqs(const char *text)
+/* Writes the list into the object at the end of buf. There may be millions of numbers, and as many json_t
+ * would take forty times their memory. */
+static void add_prereqs(struct buf *buf, const char *text)
 {
-	json_t *array = json_array();
+	const char *between = "";
 
+	buf->len--; /* the brace that closes it */
+	buf_add_str(buf, buf->data[buf->len - 1] == '{' ? "\"prereqs\":[" : ",\"prereqs\":[");
 	while (text != NULL && *text >= '0' && *text <= '9') {
 		char *end;
 
-		json_array_append_new(array, json_integer(strtoll(text, &end, 10)));
+		buf_addf(buf, "%s%lld", between, strtoll(text, &end, 10));
+		between = ",";
 		text = *end == ',' ? end + 1 : end;
 	}
-	return array;
+	buf_add_str(buf, "]}");
 }
 
 static void add_word(json_t *object, const struct line *line, const struct word *word)
@@ -88,16 +93,38 @@ static void add_keys(json_t *object, const struct line *line)
 		if (line->words->list[i].key != NULL)
 			add_word(object, line, &line->words->list[i]);
 	}
-	if (strcmp(line->name, "TASK") == 0)
-		json_object_set_new(object, "prereqs", json_prereqs(line_get(line, "prereqs")));
 }
 
-json_t *json_of_keys(const struct line *line)
+/* Appends an object with the keys of the line, and releases it. */
+static void add_object(struct buf *buf, json_t *object, const struct line *line)
+{
+	json_add(buf, object);
+	json_decref(object);
+	if (strcmp(line->name, "TASK") == 0)
+		add_prereqs(buf, line_get(line, "prereqs"));
+}
+
+void json_add_keys(struct buf *buf, const struct line *line)
 {
 	json_t *object = json_object();
 
 	add_keys(object, line);
-	return object;
+	add_object(buf, object, line);
+}
+
+static void print_line(struct buf *line)
+{
+	buf_add_char(line, '\n');
+	fwrite(line->data, 1, line->len, stdout);
+	buf_fini(line);
+}
+
+void json_print_keys(const struct line *line)
+{
+	struct buf text = BUF_INIT;
+
+	json_add_keys(&text, line);
+	print_line(&text);
 }
 
 static json_t *json_of_error(const struct line *line)
@@ -110,15 +137,12 @@ static json_t *json_of_error(const struct line *line)
 	return object;
 }
 
-json_t *json_of_line(const struct line *line)
+static json_t *json_of_line(const struct line *line)
 {
-	json_t *object;
+	json_t *object = json_object();
 	char type[64];
 	size_t len = 0;
 
-	if (line->kind == LINE_ERR)
-		return json_of_error(line);
-	object = json_object();
 	if (line->kind == LINE_EVENT)
 		json_object_set_new(object, "seq", json_integer((json_int_t)line->seq));
 	for (; line->name[len] != '\0' && len + 1 < sizeof type; len++)
@@ -129,6 +153,18 @@ json_t *json_of_line(const struct line *line)
 		json_object_set_new(object, "text", json_text(line->text));
 	add_keys(object, line);
 	return object;
+}
+
+void json_print_line(const struct line *line)
+{
+	struct buf text = BUF_INIT;
+
+	if (line->kind == LINE_ERR) {
+		json_print(json_of_error(line));
+		return;
+	}
+	add_object(&text, json_of_line(line), line);
+	print_line(&text);
 }
 
 static int add_chunk(const char *data, size_t len, void *arg)
@@ -146,6 +182,18 @@ void json_add(struct buf *buf, const json_t *json)
 	json_dump_callback(json, add_chunk, buf, JSON_COMPACT | JSON_ENCODE_ANY);
 }
 
+void json_add_part(struct buf *buf, const char *text)
+{
+	struct buf string = BUF_INIT;
+	json_t *value = json_text(text);
+
+	json_add(&string, value);
+	json_decref(value);
+	if (string.len > 2)
+		buf_add(buf, string.data + 1, string.len - 2);
+	buf_fini(&string);
+}
+
 void json_add_member(struct buf *buf, const char *key, const char *text)
 {
 	json_t *value = json_value(text);
@@ -160,9 +208,7 @@ void json_print(json_t *json)
 	struct buf line = BUF_INIT;
 
 	json_add(&line, json);
-	buf_add_char(&line, '\n');
-	fwrite(line.data, 1, line.len, stdout);
-	buf_fini(&line);
+	print_line(&line);
 	json_decref(json);
 }
 

@@ -7,11 +7,13 @@
 
 #include "proto/record.h"
 
-/* The keys of a record, an OK or an event as an object; the caller owns it. */
-json_t *json_of_keys(const struct line *line);
-/* The same with the kind of line in front: of a record {"type": "node", …}, of an event
+/* Appends the keys of a record, an OK or an event as an object. */
+void json_add_keys(struct buf *buf, const struct line *line);
+/* Prints that as one line. */
+void json_print_keys(const struct line *line);
+/* Prints the same as one line with the kind of line in front: of a record {"type": "node", …}, of an event
  * {"seq": 7, "type": "task-started", …}, {"type": "ok", …}, {"type": "error", "code", "text"}. */
-json_t *json_of_line(const struct line *line);
+void json_print_line(const struct line *line);
 
 /* A string; bytes of text that are not UTF-8 become U+FFFD. */
 json_t *json_text(const char *text);
@@ -20,6 +22,8 @@ json_t *json_value(const char *text);
 
 /* Appends it in compact form. */
 void json_add(struct buf *buf, const json_t *json);
+/* Appends what stands between the quotes of a string; it may be one of several parts of that. */
+void json_add_part(struct buf *buf, const char *text);
 /* Appends ,"key":value, the value as the wire writes it. */
 void json_add_member(struct buf *buf, const char *key, const char *text);
 /* Prints it as one line, and releases it. */

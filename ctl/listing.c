@@ -12,22 +12,30 @@ void listing_init(struct listing *listing, const struct ctl *ctl, const struct c
 	*listing = (struct listing){.ctl = ctl};
 	table_init(&listing->table, columns, column_count);
 	listing->table.any_group = ctl_any_group(ctl);
+	listing->table.legend = ctl->legend;
+	buf_add_char(&listing->opening, '[');
 }
 
 void listing_fini(struct listing *listing)
 {
 	table_fini(&listing->table);
-	buf_fini(&listing->text);
+	spool_cut(&listing->spool);
+	buf_fini(&listing->opening);
+}
+
+static void open_json(struct listing *listing)
+{
+	buf_add(&listing->spool.text, listing->opening.data, listing->opening.len);
+	listing->opened = true;
 }
 
 static void add_json(struct listing *listing, const struct line *record)
 {
-	json_t *json = json_of_keys(record);
-
-	if (listing->text.len > 0)
-		buf_add_char(&listing->text, ',');
-	json_add(&listing->text, json);
-	json_decref(json);
+	if (listing->opened)
+		buf_add_char(&listing->spool.text, ',');
+	else
+		open_json(listing);
+	json_add_keys(&listing->spool.text, record);
 }
 
 static void add_first(struct listing *listing, const struct line *record)
@@ -39,35 +47,40 @@ static void add_first(struct listing *listing, const struct line *record)
 		listing->invalid++;
 		return;
 	}
-	text_add_safe(&listing->text, value);
-	buf_add_char(&listing->text, '\n');
+	text_add_safe(&listing->spool.text, value);
+	buf_add_char(&listing->spool.text, '\n');
 }
 
-void listing_add(void *arg, const struct line *record)
+int listing_add(void *arg, const struct line *record)
 {
 	struct listing *listing = arg;
 
+	if (!listing->ctl->json && !listing->first)
+		return table_add(&listing->table, record);
 	if (listing->ctl->json)
 		add_json(listing, record);
-	else if (listing->first)
-		add_first(listing, record);
 	else
-		table_add(&listing->table, record);
+		add_first(listing, record);
+	return spool_settle(&listing->spool);
 }
 
-int listing_print(const struct listing *listing)
+int listing_end(struct listing *listing, const char *closing)
 {
-	const char *text = listing->text.len > 0 ? listing->text.data : "";
+	int status;
 
 	if (!listing->ctl->json && !listing->first) {
-		table_print(&listing->table, listing->ctl->legend);
+		table_end(&listing->table);
 		return STATUS_OK;
 	}
-	fputs(listing->ctl->json ? "[" : "", stdout);
-	fwrite(text, 1, listing->text.len, stdout);
-	fputs(listing->ctl->json ? "]\n" : "", stdout);
-	if (listing->invalid == 0)
-		return STATUS_OK;
+	if (listing->ctl->json) {
+		if (!listing->opened)
+			open_json(listing);
+		buf_add_str(&listing->spool.text, closing);
+	}
+	status = spool_end(&listing->spool);
+	spool_fini(&listing->spool);
+	if (status != STATUS_OK || listing->invalid == 0)
+		return status;
 	say("imd at %s sent %" PRIu64 " records without a valid %s; they are left out", listing->ctl->socket,
 		listing->invalid, listing->table.columns[0].key);
 	return STATUS_FAILED;
@@ -83,10 +96,11 @@ void record_print(const struct ctl *ctl, const struct line *record)
 	struct table table;
 
 	if (ctl->json) {
-		json_print(json_of_keys(record));
+		json_print_keys(record);
 		return;
 	}
 	table_init(&table, pair_columns, 2);
+	table.legend = ctl->legend;
 	for (size_t i = 0; i < record->words->count; i++) {
 		const struct word *word = &record->words->list[i];
 		char time_text[LOCAL_TIME_SIZE];
@@ -98,6 +112,6 @@ void record_print(const struct ctl *ctl, const struct line *record)
 			value = time_text;
 		table_add_texts(&table, (const char *const[]){word->key, value});
 	}
-	table_print(&table, ctl->legend);
+	table_end(&table);
 	table_fini(&table);
 }

@@ -41,6 +41,11 @@ int out_flush(void)
 	return STATUS_FAILED;
 }
 
+int out_check(void)
+{
+	return ferror(stdout) ? out_flush() : STATUS_OK;
+}
+
 static void note_interrupt(int signal_number)
 {
 	int saved_errno = errno;

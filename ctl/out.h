@@ -8,6 +8,9 @@
  * (EPIPE) ends imctl without a word, anything else is said, once. */
 int out_flush(void);
 
+/* Whether stdout still takes output: STATUS_OK, or as out_flush. */
+int out_check(void);
+
 /* From now on SIGINT is noted instead of ending the program. */
 void interrupt_arm(void);
 /* Readable from the moment of the interrupt on; -1 before interrupt_arm. */

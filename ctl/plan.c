@@ -9,18 +9,35 @@
 
 #include "columns.h"
 #include "json.h"
+#include "out.h"
 #include "text.h"
+
+/* What comes before the tasks as JSON. */
+static void set_opening(struct plan *plan, const struct line *graph)
+{
+	struct buf *opening = &plan->tasks.opening;
+
+	opening->len = 0;
+	buf_add_str(opening, "{\"type\":\"plan\",\"graph\":");
+	if (graph != NULL)
+		json_add_keys(opening, graph);
+	else
+		buf_add_str(opening, "null");
+	buf_add_str(opening, ",\"tasks\":[");
+}
 
 void plan_init(struct plan *plan, const struct ctl *ctl)
 {
 	*plan = (struct plan){.ctl = ctl};
 	listing_init(&plan->tasks, ctl, plan_columns, PLAN_COLUMN_COUNT);
+	plan->tasks.table.title = ctl->legend ? "TASK GRAPH SPEC:" : NULL;
+	plan->tasks.table.remembers = true;
+	set_opening(plan, NULL);
 }
 
 void plan_fini(struct plan *plan)
 {
 	listing_fini(&plan->tasks);
-	json_decref(plan->graph);
 	free(plan->id);
 	free(plan->min_available);
 	free(plan->max_live);
@@ -45,21 +62,21 @@ static void take_text(const struct line *line, const char *key, char **ret_text)
 	*ret_text = mem_strdup(text);
 }
 
-void plan_add(void *arg, const struct line *record)
+int plan_add(void *arg, const struct line *record)
 {
 	struct plan *plan = arg;
 
-	if (strcmp(record->name, "TASK") == 0) {
-		listing_add(&plan->tasks, record);
-		return;
-	}
+	if (strcmp(record->name, "TASK") == 0)
+		return plan->ctl->quiet ? STATUS_OK : listing_add(&plan->tasks, record);
 	if (strcmp(record->name, "GRAPH") != 0)
-		return;
+		return STATUS_OK;
 	take_text(record, "id", &plan->id);
 	take_number(record, "revision", &plan->revision);
 	take_number(record, "tasks", &plan->task_count);
-	if (plan->ctl->json && plan->graph == NULL)
-		plan->graph = json_of_keys(record);
+	if (plan->ctl->json && !plan->seen)
+		set_opening(plan, record);
+	plan->seen = true;
+	return STATUS_OK;
 }
 
 void plan_end(struct plan *plan, const struct line *ok)
@@ -71,27 +88,20 @@ void plan_end(struct plan *plan, const struct line *ok)
 	take_text(ok, "max-live", &plan->max_live);
 }
 
-static void print_json(const struct plan *plan)
+static int end_json(struct plan *plan)
 {
-	const struct buf *tasks = &plan->tasks.text;
-	struct buf line = BUF_INIT;
+	struct buf closing = BUF_INIT;
+	int status;
 
-	buf_add_str(&line, "{\"type\":\"plan\",\"graph\":");
-	if (plan->graph != NULL)
-		json_add(&line, plan->graph);
-	else
-		buf_add_str(&line, "null");
-	buf_add_str(&line, ",\"tasks\":[");
-	if (tasks->len > 0)
-		buf_add(&line, tasks->data, tasks->len);
-	buf_add_char(&line, ']');
+	buf_add_char(&closing, ']');
 	if (plan->min_available != NULL)
-		json_add_member(&line, "min-available", plan->min_available);
+		json_add_member(&closing, "min-available", plan->min_available);
 	if (plan->max_live != NULL)
-		json_add_member(&line, "max-live", plan->max_live);
-	buf_add_str(&line, "}\n");
-	fwrite(line.data, 1, line.len, stdout);
-	buf_fini(&line);
+		json_add_member(&closing, "max-live", plan->max_live);
+	buf_add(&closing, "}\n", sizeof "}\n");
+	status = listing_end(&plan->tasks, closing.data);
+	buf_fini(&closing);
+	return status;
 }
 
 static void print_summary(const struct plan *plan)
@@ -113,20 +123,20 @@ static void print_summary(const struct plan *plan)
 	buf_fini(&line);
 }
 
-void plan_print(const struct plan *plan)
+void plan_cut(struct plan *plan)
 {
-	const struct ctl *ctl = plan->ctl;
+	spool_cut(&plan->tasks.spool);
+}
 
-	if (ctl->quiet)
-		return;
-	if (ctl->json) {
-		print_json(plan);
-		return;
-	}
-	if (ctl->legend)
-		puts("TASK GRAPH SPEC:");
-	table_print(&plan->tasks.table, ctl->legend);
+int plan_print(struct plan *plan)
+{
+	if (plan->ctl->quiet)
+		return STATUS_OK;
+	if (plan->ctl->json)
+		return end_json(plan);
+	table_end(&plan->tasks.table);
 	print_summary(plan);
 	if (plan->task_count == 0)
 		puts("nothing to do");
+	return out_check();
 }

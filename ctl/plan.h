@@ -9,7 +9,7 @@
 struct plan {
 	const struct ctl *ctl;
 	struct listing tasks;  /* columns: plan_columns */
-	json_t *graph;         /* where JSON is asked for */
+	bool seen;             /* its record */
 	char *id;              /* of the graph; NULL before its record */
 	uint64_t revision;
 	uint64_t task_count;
@@ -20,10 +20,12 @@ struct plan {
 void plan_init(struct plan *plan, const struct ctl *ctl);
 void plan_fini(struct plan *plan);
 /* For struct reply_handler: takes the GRAPH and its TASKs; arg is the plan. */
-void plan_add(void *arg, const struct line *record);
+int plan_add(void *arg, const struct line *record);
 /* Takes the bounds from the OK line. */
 void plan_end(struct plan *plan, const struct line *ok);
-/* Prints it, unless --quiet. */
-void plan_print(const struct plan *plan);
+/* The reply has not ended well: ends what was printed of it. */
+void plan_cut(struct plan *plan);
+/* Prints what of it has not been printed yet, unless --quiet. STATUS_OK, or an exit status. */
+int plan_print(struct plan *plan);
 
 #endif

@@ -9,10 +9,8 @@
 
 #include "event.h"
 #include "json.h"
+#include "keep.h"
 #include "text.h"
-
-/* No plan has more: a stop, a start and something to settle for each node, and a few barriers. */
-enum { TASKS_MAX = 4 * LIMIT_SIZE };
 
 /* What was shown, and by what: an event tells news, unless a record was shown that told it before. */
 struct task_progress {
@@ -24,6 +22,7 @@ struct task_progress {
 
 void progress_fini(struct progress *progress)
 {
+	keep_give(progress->task_count * sizeof *progress->tasks);
 	free(progress->tasks);
 	*progress = (struct progress){.tasks = NULL};
 }
@@ -41,10 +40,12 @@ static struct task_progress *task_of(struct progress *progress, int64_t number)
 {
 	size_t count = progress->task_count;
 
-	if (number < 0 || number >= TASKS_MAX)
+	if (number < 0 || number >= LIMIT_TASKS)
 		return NULL;
 	if ((size_t)number >= count) {
 		count = (size_t)number + 1 > count * 2 ? (size_t)number + 1 : count * 2;
+		if (!keep_take((count - progress->task_count) * sizeof *progress->tasks))
+			return NULL;
 		progress->tasks = mem_realloc(progress->tasks, count, sizeof *progress->tasks);
 		memset(progress->tasks + progress->task_count, 0,
 			(count - progress->task_count) * sizeof *progress->tasks);
@@ -111,7 +112,7 @@ void progress_catch_up(struct progress *progress, const struct ctl *ctl, const s
 	shown->end_told = shown->end_told || ends;
 	if (ctl->json) {
 		if (begins || ends)
-			json_print(json_of_line(task));
+			json_print_line(task);
 		return;
 	}
 	if (begins)

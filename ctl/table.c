@@ -1,220 +1,209 @@
 #include "table.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "proto/args.h"
 #include "proto/id.h"
 #include "proto/mem.h"
 
+#include "ctl.h"
+#include "keep.h"
+#include "out.h"
 #include "text.h"
 
-/* A cell longer than this is not lined up: every other row would be filled up to its width. */
-enum { ALIGNED_MAX = 400 };
+/* One block: the places of the cells, counted from its beginning, 0 where there is none; then their texts. */
+struct table_row {
+	size_t size;
+	uint32_t at[];
+};
+
+enum { ROW_OVERHEAD = 2 * sizeof(void *) + 16 }; /* its pointer, and what malloc needs */
 
 void table_init(struct table *table, const struct column *columns, size_t column_count)
 {
-	*table = (struct table){.columns = columns, .column_count = column_count};
+	assert(column_count <= COLUMNS_MAX);
+	*table = (struct table){.columns = columns, .column_count = column_count, .legend = true};
+}
+
+static void drop_rows(struct table *table)
+{
+	for (size_t i = 0; i < table->row_count; i++)
+		free(table->rows[i]);
+	keep_give(table->bytes);
+	table->row_count = table->bytes = 0;
 }
 
 void table_fini(struct table *table)
 {
-	for (size_t i = 0; i < table->row_count * table->column_count; i++)
-		free(table->cells[i]);
-	free(table->cells);
-	table_init(table, table->columns, table->column_count);
+	drop_rows(table);
+	free(table->rows);
+	table->rows = NULL;
+	table->row_capacity = 0;
+	table->flows = false;
 }
 
-static char **add_row(struct table *table)
-{
-	if (table->row_count == table->row_capacity) {
-		table->row_capacity = table->row_capacity > 0 ? table->row_capacity * 2 : 16;
-		table->cells = mem_realloc(table->cells, table->row_capacity,
-			table->column_count * sizeof *table->cells);
-	}
-	return table->cells + table->row_count++ * table->column_count;
-}
-
-static char *copy_of(struct buf *buf)
-{
-	char *text = mem_alloc(buf->len + 1);
-
-	if (buf->len > 0)
-		memcpy(text, buf->data, buf->len);
-	text[buf->len] = '\0';
-	buf_fini(buf);
-	return text;
-}
-
-static char *make_cell(const struct column *column, const struct line *record)
+/* Appends the text of a cell; false where there is none. */
+static bool add_cell(struct buf *buf, const struct column *column, const struct line *record)
 {
 	const char *value = line_get(record, column->key);
 	char time_text[LOCAL_TIME_SIZE];
-	struct buf text = BUF_INIT;
 
 	if (column->kind == COLUMN_PREREQS) {
-		prereqs_format(&text, value);
-		return copy_of(&text);
+		prereqs_format(buf, value);
+		return true;
 	}
 	if (column->kind == COLUMN_ACTION) {
-		action_format(&text, record);
-		return copy_of(&text);
+		action_format(buf, record);
+		return true;
 	}
 	if (value == NULL)
-		return NULL;
+		return false;
 	if (column->kind == COLUMN_TIME && local_time_of_stamp(value, time_text) == 0)
 		value = time_text;
-	return mem_strdup(value);
+	buf_add_str(buf, value);
+	return true;
 }
 
-void table_add(struct table *table, const struct line *record)
-{
-	char **row = add_row(table);
+/* The cells of a row that is being made: their texts, each with a NUL after it. */
+struct cells {
+	struct buf texts;
+	uint32_t at[COLUMNS_MAX]; /* from the first text on, counted from 1 */
+};
 
+static struct table_row *row_make(const struct table *table, struct cells *cells)
+{
+	size_t head = sizeof(struct table_row) + table->column_count * sizeof(uint32_t);
+	size_t size = head + cells->texts.len;
+	struct table_row *row = mem_alloc(size);
+
+	row->size = size + ROW_OVERHEAD;
 	for (size_t i = 0; i < table->column_count; i++)
-		row[i] = make_cell(&table->columns[i], record);
+		row->at[i] = cells->at[i] > 0 ? (uint32_t)(head + cells->at[i] - 1) : 0;
+	if (cells->texts.len > 0)
+		memcpy((char *)row + head, cells->texts.data, cells->texts.len);
+	buf_fini(&cells->texts);
+	return row;
 }
 
-void table_add_texts(struct table *table, const char *const *texts)
+static void append(struct table *table, struct table_row *row)
 {
-	char **row = add_row(table);
+	if (table->row_count == table->row_capacity) {
+		table->row_capacity = table->row_capacity > 0 ? table->row_capacity * 2 : 16;
+		table->rows = mem_realloc(table->rows, table->row_capacity, sizeof(struct table_row *));
+	}
+	table->rows[table->row_count++] = row;
+	table->bytes += row->size;
+}
 
-	for (size_t i = 0; i < table->column_count; i++)
-		row[i] = texts[i] != NULL ? mem_strdup(texts[i]) : NULL;
+static void drop_last(struct table *table)
+{
+	struct table_row *row = table->rows[--table->row_count];
+
+	table->bytes -= row->size;
+	keep_give(row->size);
+	free(row);
+}
+
+/* Keeps the row even where no more may be kept: as long as it takes to print it. */
+static bool take_row(struct table *table, struct table_row *row)
+{
+	bool taken = keep_take(row->size);
+
+	append(table, row);
+	if (!taken)
+		table->bytes -= row->size;
+	return taken;
+}
+
+static void drop_untaken(struct table *table)
+{
+	free(table->rows[--table->row_count]);
+}
+
+static void begin_to_flow(struct table *table)
+{
+	table->flows = true;
+	table_print_begin(table);
+	for (size_t i = 0; i < table->row_count; i++)
+		table_print_row(table, i);
+}
+
+/* Rows are numbered by their places, so after one that is not kept none is. */
+static int add_row(struct table *table, struct cells *cells)
+{
+	bool taken = take_row(table, row_make(table, cells));
+	bool begins = !table->silent && !table->flows &&
+		(!taken || table->row_count > TABLE_ROWS_MAX || table->bytes > TABLE_BYTES_MAX);
+
+	if (begins)
+		begin_to_flow(table);
+	else if (table->flows)
+		table_print_row(table, table->row_count - 1);
+	if (!taken) {
+		drop_untaken(table);
+		table->remembers = false;
+	} else if (table->flows && !table->remembers && !begins) {
+		drop_last(table);
+	}
+	if (begins && !table->remembers)
+		drop_rows(table);
+	return out_check();
+}
+
+static void note_cell(struct cells *cells, size_t column, size_t begin)
+{
+	buf_add_char(&cells->texts, '\0');
+	cells->at[column] = (uint32_t)begin + 1;
+}
+
+int table_add(struct table *table, const struct line *record)
+{
+	struct cells cells = {.texts = BUF_INIT};
+
+	if (table->silent && !table->remembers)
+		return STATUS_OK;
+	for (size_t i = 0; i < table->column_count; i++) {
+		size_t begin = cells.texts.len;
+
+		if (add_cell(&cells.texts, &table->columns[i], record))
+			note_cell(&cells, i, begin);
+	}
+	return add_row(table, &cells);
+}
+
+int table_add_texts(struct table *table, const char *const *texts)
+{
+	struct cells cells = {.texts = BUF_INIT};
+
+	for (size_t i = 0; i < table->column_count; i++) {
+		size_t begin = cells.texts.len;
+
+		if (texts[i] == NULL)
+			continue;
+		buf_add_str(&cells.texts, texts[i]);
+		note_cell(&cells, i, begin);
+	}
+	return add_row(table, &cells);
 }
 
 const char *table_cell(const struct table *table, size_t row, size_t column)
 {
-	assert(row < table->row_count && column < table->column_count);
-	return table->cells[row * table->column_count + column];
+	const struct table_row *kept;
+
+	assert(column < table->column_count);
+	if (row >= table->row_count)
+		return NULL;
+	kept = table->rows[row];
+	return kept->at[column] > 0 ? (const char *)kept + kept->at[column] : NULL;
 }
 
-/* The length of the longest cell of a column; -1 where all are empty. */
-static long longest_cell(const struct table *table, size_t column)
+void table_end(struct table *table)
 {
-	long longest = -1;
-
-	for (size_t row = 0; row < table->row_count; row++) {
-		const char *cell = table_cell(table, row, column);
-		long len = cell != NULL ? (long)strlen(cell) : -1;
-
-		longest = len > longest ? len : longest;
-	}
-	return longest;
-}
-
-static bool is_shown(const struct table *table, size_t column)
-{
-	if (table->columns[column].kind == COLUMN_GROUP)
-		return table->any_group;
-	return !table->columns[column].optional || longest_cell(table, column) >= 0;
-}
-
-/* One blank between the cells. For headings alone, and for what cannot be lined up. */
-static void print_plain_row(const struct table *table, const bool *shown, size_t row, bool heading)
-{
-	struct buf line = BUF_INIT;
-
-	for (size_t i = 0; i < table->column_count; i++) {
-		const char *cell = heading ? table->columns[i].heading : table_cell(table, row, i);
-
-		if (!shown[i])
-			continue;
-		if (line.len > 0)
-			buf_add_char(&line, ' ');
-		text_add_safe(&line, cell != NULL ? cell : "-");
-	}
-	buf_add_char(&line, '\n');
-	fwrite(line.data, 1, line.len, stdout);
-	buf_fini(&line);
-}
-
-static void print_plain(const struct table *table, const bool *shown, bool legend)
-{
-	if (legend)
-		print_plain_row(table, shown, 0, true);
-	for (size_t row = 0; row < table->row_count; row++)
-		print_plain_row(table, shown, row, false);
-}
-
-static void out_of_memory(void)
-{
-	say("out of memory");
-	abort();
-}
-
-/* On a terminal a long text is wrapped within its column; elsewhere a row is a line. */
-static int column_flags(const struct column *column)
-{
-	if (column->kind == COLUMN_NUMBER)
-		return SCOLS_FL_RIGHT;
-	if (column->kind == COLUMN_TEXT && column->optional && isatty(STDOUT_FILENO))
-		return SCOLS_FL_WRAP;
-	return 0;
-}
-
-static void fill_line(struct libscols_line *line, const struct table *table, size_t row,
-	const bool *shown)
-{
-	size_t place = 0;
-
-	for (size_t i = 0; i < table->column_count; i++) {
-		const char *cell = table_cell(table, row, i);
-
-		if (!shown[i])
-			continue;
-		if (scols_line_set_data(line, place, cell != NULL ? cell : "-") < 0)
-			out_of_memory();
-		if (cell != NULL && table->columns[i].kind == COLUMN_STATE && colour_wanted())
-			scols_cell_set_color(scols_line_get_cell(line, place), state_colour(cell));
-		place++;
-	}
-}
-
-static void print_aligned(const struct table *table, const bool *shown, bool legend)
-{
-	struct libscols_table *scols = scols_new_table();
-
-	if (scols == NULL)
-		out_of_memory();
-	scols_table_enable_colors(scols, colour_wanted());
-	scols_table_enable_noheadings(scols, !legend);
-	for (size_t i = 0; i < table->column_count; i++) {
-		if (shown[i] && scols_table_new_column(scols, table->columns[i].heading, 0,
-				column_flags(&table->columns[i])) == NULL)
-			out_of_memory();
-	}
-	for (size_t row = 0; row < table->row_count; row++) {
-		struct libscols_line *line = scols_table_new_line(scols, NULL);
-
-		if (line == NULL)
-			out_of_memory();
-		fill_line(line, table, row, shown);
-	}
-	scols_print_table(scols);
-	scols_unref_table(scols);
-}
-
-void table_print(const struct table *table, bool legend)
-{
-	bool *shown = mem_zalloc(table->column_count, sizeof *shown);
-	bool aligned = table->row_count > 0;
-
-	for (size_t i = 0; i < table->column_count; i++) {
-		shown[i] = is_shown(table, i);
-		if (longest_cell(table, i) > ALIGNED_MAX && i + 1 < table->column_count)
-			aligned = false;
-	}
-	if (aligned)
-		print_aligned(table, shown, legend);
-	else
-		print_plain(table, shown, legend);
-	free(shown);
+	if (!table->flows && !table->silent)
+		table_print_whole(table);
 }
 
 bool column_is_valid(const struct column *column, const char *text)

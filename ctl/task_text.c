@@ -1,10 +1,10 @@
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "table.h"
 
-#include "proto/mem.h"
 #include "proto/names.h"
 
 enum { RUN_MIN = 8 };
@@ -30,54 +30,67 @@ void action_format(struct buf *buf, const struct line *line)
 	add_value(buf, "version ", line_get(line, "version"));
 }
 
-/* Reads the numbers of the list; what is not a number ends it. */
-static uint64_t *numbers_of(const char *text, size_t *ret_count)
+/* Reads the number that *at begins with, and moves *at to what follows its comma. False where there is
+ * none. */
+static bool next_number(const char **at, uint64_t *ret_number)
 {
-	size_t capacity = strlen(text) / 2 + 1;
-	uint64_t *numbers = mem_alloc(capacity * sizeof *numbers);
-	size_t count = 0;
+	char *end;
 
-	while (*text >= '0' && *text <= '9' && count < capacity) {
-		char *end;
-
-		numbers[count++] = strtoull(text, &end, 10);
-		text = *end == ',' ? end + 1 : end;
-	}
-	*ret_count = count;
-	return numbers;
+	if (**at < '0' || **at > '9')
+		return false;
+	*ret_number = strtoull(*at, &end, 10);
+	*at = *end == ',' ? end + 1 : end;
+	return true;
 }
 
-/* How many numbers from the first on lie at one distance from each other. */
-static size_t run_length(const uint64_t *numbers, size_t count)
-{
-	size_t len = 2;
+struct run {
+	uint64_t first, second, last;
+	size_t len;
+	const char *end; /* what follows it */
+};
 
-	if (count < 2)
-		return count;
-	while (len < count && numbers[len] - numbers[len - 1] == numbers[1] - numbers[0])
-		len++;
-	return len;
+/* How many numbers from text on lie at one distance from each other. There may be millions, so they are
+ * read where they are. */
+static struct run run_at(const char *text)
+{
+	struct run run = {.end = text};
+	const char *at = text;
+	uint64_t number;
+
+	while (next_number(&at, &number)) {
+		if (run.len >= 2 && number - run.last != run.second - run.first)
+			break;
+		if (run.len == 0)
+			run.first = number;
+		if (run.len == 1)
+			run.second = number;
+		run.last = number;
+		run.len++;
+		run.end = at;
+	}
+	return run;
 }
 
 void prereqs_format(struct buf *buf, const char *prereqs)
 {
-	size_t count;
-	uint64_t *numbers = numbers_of(prereqs != NULL ? prereqs : "", &count);
-	size_t len;
+	const char *at = prereqs != NULL ? prereqs : "";
+	const char *blank = "";
+	uint64_t number;
 
 	buf_add_char(buf, '[');
-	for (size_t at = 0; at < count; at += len) {
-		const char *blank = at > 0 ? " " : "";
+	for (;;) {
+		struct run run = run_at(at);
 
-		len = run_length(numbers + at, count - at);
-		if (len >= RUN_MIN) {
-			buf_addf(buf, "%s%" PRIu64 " %" PRIu64 " .. %" PRIu64, blank, numbers[at],
-				numbers[at + 1], numbers[at + len - 1]);
+		if (run.len >= RUN_MIN) {
+			buf_addf(buf, "%s%" PRIu64 " %" PRIu64 " .. %" PRIu64, blank, run.first,
+				run.second, run.last);
+			at = run.end;
+		} else if (next_number(&at, &number)) {
+			buf_addf(buf, "%s%" PRIu64, blank, number);
 		} else {
-			len = 1;
-			buf_addf(buf, "%s%" PRIu64, blank, numbers[at]);
+			break;
 		}
+		blank = " ";
 	}
 	buf_add_char(buf, ']');
-	free(numbers);
 }

@@ -235,7 +235,9 @@ static int take_line(struct watch *watch)
 	if (line->kind != LINE_EVENT)
 		return STATUS_OK;
 	watch->seq = line->seq;
-	watch->handler.event(watch->handler.arg, line);
+	status = watch->handler.event(watch->handler.arg, line);
+	if (status != STATUS_OK)
+		return status;
 	return client_has_line(client) ? STATUS_OK : out_flush();
 }
 

@@ -15,4 +15,17 @@ enum {
 	LIMIT_WAITING = 256 * 1024, /* bytes of replies waiting for one client */
 };
 
+/* What imd sends. A group has at most its size and its surge of live nodes: the planner starts none beyond that.
+ * A plan settles and stops each of them at most once, and starts SIZE nodes; three barriers and a proof are the
+ * rest (planner_init in daemon/core/planner.c). The longest line is the record of a barrier that waits for a
+ * stop of every live node: a comma and at most eight digits each. No other line has a list in it; the longest of
+ * these is a spec with a note of which every byte is escaped. */
+enum {
+	LIMIT_LIVE = LIMIT_SIZE + LIMIT_SIZE / 100 * LIMIT_SURGE_PERCENT, /* 11,000,000 */
+	LIMIT_TASKS = 2 * LIMIT_LIVE + LIMIT_SIZE + 4,                    /* 23,000,004 */
+	LIMIT_LINE = 64 * 1024,                   /* bytes of a line, its LF not counted, */
+	LIMIT_TASK_LINE = LIMIT_LINE + 9 * LIMIT_LIVE, /* but for a TASK record: 99,065,536 */
+	LIMIT_LINE_WORDS = 256,                   /* words of a line; a record has some 20 */
+};
+
 #endif

@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "limits.h"
+
 static int line_failed(struct error *error, const char *what)
 {
 	return error_set(error, ERR_BAD_REQUEST, "not a line of the protocol: %s", what);
@@ -133,7 +135,7 @@ int line_parse(struct line *ret_line, struct words *words, const char *text, siz
 		return parse_err(ret_line, words, text, len, error);
 	if (begins_metric(text, len))
 		return parse_metric(ret_line, words, text, len, error);
-	if (words_split(words, text, len, 0, error) < 0)
+	if (words_split(words, text, len, LIMIT_LINE_WORDS, error) < 0)
 		return -1;
 	head = parse_head(ret_line, words, error);
 	if (head < 0)
