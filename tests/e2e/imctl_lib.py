@@ -131,7 +131,10 @@ class Connection:
 
     def request(self):
         """The next request without its LF; "" when the client is gone."""
-        return self.file.readline().decode("utf-8", "surrogateescape").rstrip("\n")
+        try:
+            return self.file.readline().decode("utf-8", "surrogateescape").rstrip("\n")
+        except ConnectionError:
+            return ""
 
     def say(self, *lines):
         self.send("".join(line + "\n" for line in lines))
