@@ -56,7 +56,7 @@ static void copy_printable(char *ret_text, size_t size, const char *text)
 	ret_text[len] = '\0';
 }
 
-int error_set(struct error *error, enum err_code code, const char *format, ...)
+int error_format(struct error *error, enum err_code code, const char *format, ...)
 {
 	/* Formatted aside first: the arguments may point into error->text. */
 	char text[LIMIT_ERROR_TEXT];

@@ -35,8 +35,16 @@ struct error {
 /* Fills *error (which may be NULL) and returns -1, so that a caller writes
  * `return error_set(error, ERR_NOT_FOUND, "no node %s", id);`. Control characters that the
  * formatted text contains are written as \xHH; a text that is too long is cut. */
-int error_set(struct error *error, enum err_code code, const char *format, ...)
+#define error_set(...) error_minus_one(error_format(__VA_ARGS__))
+
+/* For error_set. That it returns -1 is visible to compilers and analyzers wherever it is called. */
+int error_format(struct error *error, enum err_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+static inline int error_minus_one(int ignored)
+{
+	(void)ignored;
+	return -1;
+}
 
 /* The word of a code on the wire ("bad-argument"), and back; -1 where there is no such code. */
 const char *err_code_name(enum err_code code);

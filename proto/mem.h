@@ -6,10 +6,10 @@
 #include <stddef.h>
 
 /* As malloc, calloc, reallocarray and strdup; on failure a line to stderr and abort(). */
-void *mem_alloc(size_t size);
-void *mem_zalloc(size_t count, size_t size);
-void *mem_realloc(void *memory, size_t count, size_t size);
-char *mem_strdup(const char *text);
+void *mem_alloc(size_t size) __attribute__((returns_nonnull));
+void *mem_zalloc(size_t count, size_t size) __attribute__((returns_nonnull));
+void *mem_realloc(void *memory, size_t count, size_t size) __attribute__((returns_nonnull));
+char *mem_strdup(const char *text) __attribute__((returns_nonnull));
 /* What they do on failure. */
 _Noreturn void mem_exhausted(void);
 
