@@ -6,6 +6,11 @@
 #include "core/graph.h"
 #include "proto/buf.h"
 #include "proto/error.h"
+#include "proto/limits.h"
+
+/* No plan is larger: a group has at most 2 * LIMIT_SIZE live nodes, each of which has a task to stop it or to
+ * wait for it, and as many starts; a task takes at most 64 bytes, and mostly 3 to 25. */
+#define PLAN_BYTES_MAX (4 * LIMIT_SIZE * 64)
 
 /* Appends the plan of a graph. */
 void plan_encode(struct buf *buf, const struct graph *graph);

@@ -7,7 +7,8 @@
 enum { SCHEMA_VERSION = 3 };
 
 /* Sets a database up that was just opened: makes the tables where it is empty, and brings it to
- * SCHEMA_VERSION where it is older. Refuses, and leaves as it is, what is not imd's or is newer.
+ * SCHEMA_VERSION where it is older. Refuses, and leaves as it is, what is not imd's or is newer, and a schema
+ * that differs in anything from what imd makes.
  * `path` is for messages. Where it is not `lasting` the file stays of the version that it has, and nothing that
  * is written through this connection lasts. */
 int schema_set_up(struct db *db, const char *path, bool lasting, struct error *error);

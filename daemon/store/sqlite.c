@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "copy.h"
+#include "guard.h"
 #include "proto/mem.h"
 
 struct db {
@@ -24,6 +25,8 @@ static sqlite3_stmt *of(struct db_statement *statement)
 
 static int fail(sqlite3 *sqlite, struct error *error)
 {
+	if (sqlite != NULL && sqlite3_errcode(sqlite) == SQLITE_INTERRUPT)
+		return error_set(error, ERR_STORAGE, "its schema is too large to be one of imd");
 	return error_set(error, ERR_STORAGE, "%s",
 		sqlite != NULL ? sqlite3_errmsg(sqlite) : sqlite3_errstr(SQLITE_NOMEM));
 }
@@ -64,6 +67,8 @@ static int open_failed(struct db *db, int code, struct error *error)
 			sqlite3_errmsg(db->sqlite));
 	case SQLITE_READONLY:
 		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->path);
+	case SQLITE_INTERRUPT:
+		return fail(db->sqlite, error);
 	default:
 		os_error = system_error(db);
 		return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", db->path,
@@ -76,6 +81,7 @@ static int open_failed(struct db *db, int code, struct error *error)
  * on which a full disk would end the process. A transaction takes the lock, and the mode keeps it. */
 static const char *const lock_steps[] = {
 	"PRAGMA auto_vacuum = INCREMENTAL",
+	"PRAGMA cell_size_check = ON",
 	"PRAGMA locking_mode = EXCLUSIVE",
 	"BEGIN EXCLUSIVE",
 	"COMMIT",
@@ -145,12 +151,36 @@ int db_open(const char *path, bool create, struct db **ret_db, struct error *err
 	mask = umask(S_IRWXG | S_IRWXO);
 	code = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
 	umask(mask);
+	if (code == SQLITE_OK)
+		code = guard_apply(db->sqlite);
 	if ((code != SQLITE_OK && open_failed(db, code, error) < 0) || lock(db, is_new, error) < 0) {
 		db_close(db);
 		return -1;
 	}
 	*ret_db = db;
 	return 0;
+}
+
+int db_open_memory(struct db **ret_db, struct error *error)
+{
+	struct db *db = mem_zalloc(1, sizeof *db);
+	int code = sqlite3_open_v2(":memory:", &db->sqlite, SQLITE_OPEN_READWRITE |
+		SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+
+	if (code == SQLITE_OK)
+		code = guard_apply(db->sqlite);
+	if (code != SQLITE_OK) {
+		fail(db->sqlite, error);
+		db_close(db);
+		return -1;
+	}
+	*ret_db = db;
+	return 0;
+}
+
+void db_trust_schema(struct db *db)
+{
+	guard_release(db->sqlite);
 }
 
 void db_close(struct db *db)
@@ -179,11 +209,13 @@ int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error 
 	if (db_prepare(db, sql, &statement, error) < 0)
 		return -1;
 	row = db_next(statement, error);
+	if (row > 0 && db_column_type(statement, 0) != DB_INTEGER)
+		row = 0;
 	if (row > 0)
 		*ret_number = db_column_number(statement, 0);
 	db_finish(statement);
 	if (row == 0)
-		return error_set(error, ERR_STORAGE, "a query has no answer: %s", sql);
+		return error_set(error, ERR_STORAGE, "not a number: %s", sql);
 	return row < 0 ? -1 : 0;
 }
 
@@ -288,6 +320,17 @@ void db_rewind(struct db_statement *statement)
 int64_t db_column_number(struct db_statement *statement, int column)
 {
 	return sqlite3_column_int64(of(statement), column);
+}
+
+enum db_type db_column_type(struct db_statement *statement, int column)
+{
+	switch (sqlite3_column_type(of(statement), column)) {
+	case SQLITE_INTEGER: return DB_INTEGER;
+	case SQLITE_TEXT: return DB_TEXT;
+	case SQLITE_BLOB: return DB_BLOB;
+	case SQLITE_NULL: return DB_NULL;
+	default: return DB_REAL;
+	}
 }
 
 const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len)

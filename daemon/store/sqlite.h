@@ -18,7 +18,11 @@ struct db_backup;
  * it is open. Of a file that is new free pages can be given back. Fails, and touches nothing, where another
  * process has it. */
 int db_open(const char *path, bool create, struct db **ret_db, struct error *error);
+/* A database in memory, for comparison. */
+int db_open_memory(struct db **ret_db, struct error *error);
 void db_close(struct db *db);
+/* Until this call, each statement may only do as much work as it takes to read imd's schema. */
+void db_trust_schema(struct db *db);
 
 /* Runs SQL that has no result. */
 int db_run(struct db *db, const char *sql, struct error *error);
@@ -49,6 +53,15 @@ int db_next(struct db_statement *statement, struct error *error);
 void db_rewind(struct db_statement *statement);
 /* Columns of the row, from 0; texts and blobs are valid until the next call on the statement. Where
  * there is no value a number is 0, and a text or blob NULL. */
+enum db_type {
+	DB_NULL,
+	DB_INTEGER,
+	DB_REAL,
+	DB_TEXT,
+	DB_BLOB,
+};
+/* How the value is stored, before any conversion. */
+enum db_type db_column_type(struct db_statement *statement, int column);
 int64_t db_column_number(struct db_statement *statement, int column);
 const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len);
 const void *db_column_blob(struct db_statement *statement, int column, size_t *ret_len);
