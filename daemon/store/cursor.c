@@ -18,8 +18,8 @@ int cursor_check(const struct cursor *cursor, int64_t key, struct error *error)
 {
 	if (!cursor->wrong)
 		return 0;
-	return error_set(error, ERR_STORAGE, "the table %s has a row, %" PRIi64
-		", whose %s cannot be", cursor->table, key, cursor->wrong);
+	return error_set(error, ERR_STORAGE, "table %s, row %" PRIi64 ": invalid %s",
+		cursor->table, key, cursor->wrong);
 }
 
 void cursor_wrong(struct cursor *cursor, const char *column)
@@ -28,13 +28,37 @@ void cursor_wrong(struct cursor *cursor, const char *column)
 		cursor->wrong = column;
 }
 
+bool cursor_is_null(const struct cursor *cursor, int column)
+{
+	return db_column_type(cursor->statement, column) == DB_NULL;
+}
+
+/* NULL if there is none, or what there is is no text. */
+static const char *text_of(struct cursor *cursor, int column, const char *name, size_t *ret_len)
+{
+	enum db_type type = db_column_type(cursor->statement, column);
+	const char *text = NULL;
+
+	*ret_len = 0;
+	if (type == DB_NULL)
+		return NULL;
+	if (type == DB_TEXT)
+		text = db_column_text(cursor->statement, column, ret_len);
+	if (text && strlen(text) == *ret_len)
+		return text;
+	cursor_wrong(cursor, name);
+	return NULL;
+}
+
 uint64_t cursor_number(struct cursor *cursor, int column, const char *name, uint64_t max)
 {
-	int64_t number = db_column_number(cursor->statement, column);
+	int64_t number = -1;
 
+	if (db_column_type(cursor->statement, column) == DB_INTEGER)
+		number = db_column_number(cursor->statement, column);
 	if (number < 0 || (uint64_t)number > max)
 		cursor_wrong(cursor, name);
-	return (uint64_t)number;
+	return number < 0 ? 0 : (uint64_t)number;
 }
 
 uint32_t cursor_u32(struct cursor *cursor, int column, const char *name)
@@ -42,10 +66,15 @@ uint32_t cursor_u32(struct cursor *cursor, int column, const char *name)
 	return (uint32_t)cursor_number(cursor, column, name, UINT32_MAX - 1);
 }
 
+uint32_t cursor_count(struct cursor *cursor, int column, const char *name)
+{
+	return cursor_is_null(cursor, column) ? 0 : cursor_u32(cursor, column, name);
+}
+
 int64_t cursor_time(struct cursor *cursor, int column, const char *name, bool needed)
 {
 	size_t len;
-	const char *text = db_column_text(cursor->statement, column, &len);
+	const char *text = text_of(cursor, column, name, &len);
 	int64_t time_us = 0;
 
 	if ((text && stamp_parse(text, len, &time_us) < 0) || (needed && time_us == 0))
@@ -57,7 +86,7 @@ void cursor_id(struct cursor *cursor, int column, const char *name, bool needed,
 	struct id *ret_id)
 {
 	size_t len;
-	const char *text = db_column_text(cursor->statement, column, &len);
+	const char *text = text_of(cursor, column, name, &len);
 
 	*ret_id = (struct id){0};
 	if ((text && id_parse(text, len, ret_id) < 0) || (needed && id_equal(ret_id, &no_id)))
@@ -67,16 +96,17 @@ void cursor_id(struct cursor *cursor, int column, const char *name, bool needed,
 void cursor_origin(struct cursor *cursor, int column, const char *uid, const char *user,
 	struct origin *ret_origin)
 {
-	const char *name = db_column_text(cursor->statement, column + 1, NULL);
-	bool numbered = db_column_text(cursor->statement, column, NULL) != NULL;
+	size_t len;
+	const char *name = text_of(cursor, column + 1, user, &len);
+	bool numbered = !cursor_is_null(cursor, column);
 
 	*ret_origin = (struct origin){0};
 	if (!name && !numbered)
 		return;
-	ret_origin->uid = (uid_t)cursor_number(cursor, column, uid, UINT32_MAX);
+	ret_origin->uid = numbered ? (uid_t)cursor_number(cursor, column, uid, UINT32_MAX) : 0;
 	if (!numbered)
 		cursor_wrong(cursor, uid);
-	else if (!name || strlen(name) >= sizeof ret_origin->user)
+	else if (!name || len >= sizeof ret_origin->user)
 		cursor_wrong(cursor, user);
 	else
 		strcpy(ret_origin->user, name);
@@ -85,7 +115,8 @@ void cursor_origin(struct cursor *cursor, int column, const char *uid, const cha
 int cursor_word(struct cursor *cursor, int column, const char *name,
 	int (*parse)(const char *word))
 {
-	const char *text = db_column_text(cursor->statement, column, NULL);
+	size_t len;
+	const char *text = text_of(cursor, column, name, &len);
 	int value = text ? parse(text) : -1;
 
 	if (value < 0)
@@ -93,16 +124,32 @@ int cursor_word(struct cursor *cursor, int column, const char *name,
 	return value < 0 ? 0 : value;
 }
 
-char *cursor_text(struct cursor *cursor, int column)
+char *cursor_text(struct cursor *cursor, int column, const char *name)
 {
-	const char *text = db_column_text(cursor->statement, column, NULL);
+	size_t len;
+	const char *text = text_of(cursor, column, name, &len);
 
 	return text ? mem_strdup(text) : NULL;
 }
 
-const char *cursor_peek(struct cursor *cursor, int column)
+const char *cursor_peek(struct cursor *cursor, int column, const char *name)
 {
-	const char *text = db_column_text(cursor->statement, column, NULL);
+	size_t len;
+	const char *text = text_of(cursor, column, name, &len);
 
+	if (!text)
+		cursor_wrong(cursor, name);
 	return text ? text : "";
+}
+
+const void *cursor_blob(struct cursor *cursor, int column, const char *name, size_t *ret_len)
+{
+	const void *blob = NULL;
+
+	*ret_len = 0;
+	if (db_column_type(cursor->statement, column) == DB_BLOB)
+		blob = db_column_blob(cursor->statement, column, ret_len);
+	if (!blob)
+		cursor_wrong(cursor, name);
+	return blob;
 }

@@ -1,4 +1,5 @@
-/* Reading rows of the state file, of which nothing is believed: a value that cannot be is noted. */
+/* Reading rows of the state file, of which nothing is believed: a value that is invalid, or is not stored as what it
+ * should be (SQLite would convert it), is noted. */
 #ifndef IMD_STORE_CURSOR_H
 #define IMD_STORE_CURSOR_H
 
@@ -22,8 +23,11 @@ int cursor_check(const struct cursor *cursor, int64_t key, struct error *error);
 void cursor_wrong(struct cursor *cursor, const char *column);
 
 /* The values of columns, from 0; `name` is the column's, to be noted. */
+bool cursor_is_null(const struct cursor *cursor, int column);
 uint64_t cursor_number(struct cursor *cursor, int column, const char *name, uint64_t max);
 uint32_t cursor_u32(struct cursor *cursor, int column, const char *name);
+/* 0 if there is none. */
+uint32_t cursor_count(struct cursor *cursor, int column, const char *name);
 /* 0 where there is none, if there need not be one: time 0 is none. */
 int64_t cursor_time(struct cursor *cursor, int column, const char *name, bool needed);
 /* All zero where there is none, if there need not be one. */
@@ -34,9 +38,12 @@ void cursor_origin(struct cursor *cursor, int column, const char *uid, const cha
 	struct origin *ret_origin);
 int cursor_word(struct cursor *cursor, int column, const char *name,
 	int (*parse)(const char *word));
-/* A copy that the caller owns, NULL where there is none. */
-char *cursor_text(struct cursor *cursor, int column);
-/* Valid until the next row; "" where there is none. */
-const char *cursor_peek(struct cursor *cursor, int column);
+/* A copy that the caller owns, NULL if there is none. Texts have no NUL; they may be no UTF-8, as those of
+ * requests (proto.txt). */
+char *cursor_text(struct cursor *cursor, int column, const char *name);
+/* Valid until the next row. There must be one; "" if it is invalid. */
+const char *cursor_peek(struct cursor *cursor, int column, const char *name);
+/* The same for bytes; NULL if they are invalid. */
+const void *cursor_blob(struct cursor *cursor, int column, const char *name, size_t *ret_len);
 
 #endif

@@ -15,13 +15,13 @@
 /* Numbers are those that the core gives: the group default has the first, stored or not. */
 static int load_group(struct cursor *cursor, struct core *core, struct error *error)
 {
-	int64_t number = db_column_number(cursor->statement, 0);
+	int64_t number = (int64_t)cursor_number(cursor, 0, "number", UINT32_MAX);
 	uint64_t proven = cursor_number(cursor, 3, "proven_revision", INT64_MAX);
 	struct id next_graph;
 	const char *name;
 
 	cursor_id(cursor, 2, "next_graph", true, &next_graph);
-	name = cursor_peek(cursor, 1);
+	name = cursor_peek(cursor, 1, "name");
 	if (cursor_check(cursor, number, error) < 0 ||
 		core_load_group(core, name, &next_graph, proven, error) < 0)
 		return -1;
@@ -37,7 +37,7 @@ static int check_next_graphs(struct db *db, struct error *error)
 	if (db_number(db, "SELECT count(*) - count(DISTINCT next_graph) FROM groups", &same, error) < 0)
 		return -1;
 	if (same != 0)
-		return error_set(error, ERR_STORAGE, "the table groups has a next_graph twice");
+		return error_set(error, ERR_STORAGE, "table groups: two rows have the same next_graph");
 	return 0;
 }
 
@@ -60,10 +60,10 @@ static int load_groups(struct db *db, struct core *core, struct error *error)
 
 static void get_policy(struct cursor *cursor, struct policy *ret_policy)
 {
-	if (arg_amount(cursor_peek(cursor, 4), "max_surge", UINT32_MAX, &ret_policy->max_surge,
-			NULL) < 0)
+	if (arg_amount(cursor_peek(cursor, 4, "max_surge"), "max_surge", UINT32_MAX,
+			&ret_policy->max_surge, NULL) < 0)
 		cursor_wrong(cursor, "max_surge");
-	if (arg_amount(cursor_peek(cursor, 5), "max_unavailable", UINT32_MAX,
+	if (arg_amount(cursor_peek(cursor, 5, "max_unavailable"), "max_unavailable", UINT32_MAX,
 			&ret_policy->max_unavailable, NULL) < 0)
 		cursor_wrong(cursor, "max_unavailable");
 	ret_policy->max_parallel = cursor_u32(cursor, 6, "max_parallel");
@@ -93,15 +93,13 @@ static int load_specs(struct db *db, struct core *core, struct error *error)
 			" FROM specs ORDER BY group_name, revision", &cursor, error) < 0)
 		return -1;
 	while ((row = db_next(cursor.statement, error)) > 0) {
+		const char *group = cursor_peek(&cursor, 0, "group_name");
 		struct spec spec;
 
 		get_spec(&cursor, &spec);
-		if (cursor_check(&cursor, (int64_t)spec.revision, error) < 0) {
-			row = -1;
-			break;
-		}
-		spec.note = cursor_text(&cursor, 12);
-		if (core_load_spec(core, cursor_peek(&cursor, 0), &spec, error) < 0) {
+		spec.note = cursor_text(&cursor, 12, "note");
+		if (cursor_check(&cursor, (int64_t)spec.revision, error) < 0 ||
+			core_load_spec(core, group, &spec, error) < 0) {
 			free(spec.note);
 			row = -1;
 			break;
@@ -152,7 +150,7 @@ static void ended_fini(struct ended_list *ended)
 
 static int get_asked(struct cursor *cursor, int column)
 {
-	if (!db_column_text(cursor->statement, column, NULL))
+	if (cursor_is_null(cursor, column))
 		return OP_NONE;
 	return cursor_word(cursor, column, "asked", node_op_parse);
 }
@@ -190,7 +188,7 @@ static int load_node(struct cursor *cursor, struct core *core, struct node_seria
 	struct ended_list *ended, struct error *error)
 {
 	uint64_t serial = cursor_number(cursor, 0, "serial", SERIAL_MAX);
-	const char *group = cursor_peek(cursor, 2);
+	const char *group = cursor_peek(cursor, 2, "group_name");
 	struct node node;
 	struct origin marker;
 	struct ended *kept;
@@ -201,9 +199,11 @@ static int load_node(struct cursor *cursor, struct core *core, struct node_seria
 		cursor_wrong(cursor, "serial");
 	if (strlen(group) > LIMIT_GROUP_NAME)
 		cursor_wrong(cursor, "group_name");
-	if (cursor_check(cursor, (int64_t)serial, error) < 0)
+	node.error = cursor_text(cursor, 12, "error");
+	if (cursor_check(cursor, (int64_t)serial, error) < 0) {
+		free(node.error);
 		return -1;
-	node.error = cursor_text(cursor, 12);
+	}
 	if (!node_live(&node)) {
 		kept = ended_add(ended);
 		*kept = (struct ended){.node = node, .marker = marker, .serial = serial};
@@ -260,7 +260,7 @@ int load_tables(struct db *db, struct core *core, struct node_serials *serials,
 	if (db_number(db, "SELECT event_seq FROM daemon", &seq, error) < 0)
 		return -1;
 	if (seq < 0 || (uint64_t)seq > SERIAL_MAX)
-		return error_set(error, ERR_STORAGE, "the table daemon has an event_seq that cannot be");
+		return error_set(error, ERR_STORAGE, "table daemon: invalid event_seq");
 	*ret_event_seq = (uint64_t)seq;
 	if (load_groups(db, core, error) < 0 || load_specs(db, core, error) < 0)
 		return -1;

@@ -43,8 +43,6 @@ static int reader_open(struct db *db, const char *heads, struct reader *reader, 
 
 static void get_head(struct cursor *cursor, struct graph *graph)
 {
-	struct db_statement *statement = cursor->statement;
-
 	*graph = (struct graph){
 		.serial = cursor_number(cursor, 0, "serial", SERIAL_MAX),
 		.revision = cursor_number(cursor, 3, "revision", INT64_MAX),
@@ -59,17 +57,18 @@ static void get_head(struct cursor *cursor, struct graph *graph)
 		.failed_task = TASK_NONE,
 		.task_count = cursor_u32(cursor, 6, "tasks"),
 	};
+	cursor_peek(cursor, 2, "group_name"); /* for load_graphs */
 	cursor_id(cursor, 1, "id", true, &graph->id);
 	cursor_id(cursor, 13, "successor", false, &graph->successor);
 	if (graph->serial == 0)
 		cursor_wrong(cursor, "serial");
-	if (db_column_text(statement, 14, NULL))
+	if (!cursor_is_null(cursor, 14))
 		graph->failed_task = cursor_u32(cursor, 14, "failed_task");
 	if (graph->failed_task != TASK_NONE && graph->failed_task >= graph->task_count)
 		cursor_wrong(cursor, "failed_task");
-	graph->counts[TASK_SUCCEEDED] = cursor_u32(cursor, 16, "succeeded");
-	graph->counts[TASK_FAILED] = cursor_u32(cursor, 17, "failed");
-	graph->counts[TASK_CANCELLED] = cursor_u32(cursor, 18, "cancelled");
+	graph->counts[TASK_SUCCEEDED] = cursor_count(cursor, 16, "succeeded");
+	graph->counts[TASK_FAILED] = cursor_count(cursor, 17, "failed");
+	graph->counts[TASK_CANCELLED] = cursor_count(cursor, 18, "cancelled");
 	cursor_origin(cursor, 19, "uid", "user", &graph->origin);
 	cursor_origin(cursor, 21, "cancelled_uid", "cancelled_by", &graph->canceller);
 }
@@ -113,7 +112,7 @@ static int load_tasks(struct graph *graph, struct cursor *tasks, struct error *e
 			task->finished_us = cursor_time(tasks, 4, "finished", false);
 			if (task->attempt == 0 || task->state == TASK_WAITING)
 				cursor_wrong(tasks, "attempt");
-			set_task_error(graph, task, cursor_text(tasks, 5));
+			set_task_error(graph, task, cursor_text(tasks, 5, "error"));
 		}
 		if (cursor_check(tasks, number, error) < 0)
 			row = -1;
@@ -135,14 +134,15 @@ static int load_plan(struct graph *graph, struct cursor *plans, struct error *er
 
 	db_bind_number(plans->statement, 1, (int64_t)graph->serial);
 	row = db_next(plans->statement, error);
-	if (row > 0)
-		data = db_column_blob(plans->statement, 0, &len);
+	if (row > 0) {
+		data = cursor_blob(plans, 0, "tasks", &len);
+		row = cursor_check(plans, (int64_t)graph->serial, error) < 0 ? -1 : row;
+	}
 	if (row == 0 && graph->task_count > 0)
 		row = error_set(error, ERR_STORAGE, "graph %" PRIu64 " has no plan", graph->serial);
 	if (row < 0)
 		ret = -1;
-	else if (plan_decode(graph, graph->task_count, data ? data : no_edges, data ? len : 0,
-			 &inner) < 0)
+	else if (plan_decode(graph, graph->task_count, data, len, &inner) < 0)
 		ret = error_set(error, inner.code, "graph %" PRIu64 ": %s", graph->serial, inner.text);
 	db_rewind(plans->statement);
 	return ret;
@@ -154,9 +154,9 @@ static struct graph *read_graph(struct reader *reader, bool tasks, struct error 
 	struct graph *graph = mem_alloc(sizeof *graph);
 
 	get_head(&reader->heads, graph);
+	graph->error = cursor_text(&reader->heads, 15, "error");
 	if (cursor_check(&reader->heads, (int64_t)graph->serial, error) < 0)
 		goto failed;
-	graph->error = cursor_text(&reader->heads, 15);
 	if (!tasks)
 		return graph;
 	if (load_plan(graph, &reader->plans, error) < 0)
@@ -177,7 +177,7 @@ static bool tasks_wanted(struct reader *reader, const struct core *core)
 	struct db_statement *head = reader->heads.statement;
 	int64_t kept = db_column_number(head, COLUMN_KEPT);
 
-	return !core->config.tasks_stored || db_column_text(head, 12, NULL) == NULL ||
+	return !core->config.tasks_stored || cursor_is_null(&reader->heads, 12) ||
 		kept == db_column_number(head, 6) || (uint64_t)kept <= core->config.keep_tasks;
 }
 
@@ -194,8 +194,8 @@ int load_graphs(struct db *db, struct core *core, struct error *error)
 	while ((row = db_next(reader.heads.statement, error)) > 0) {
 		struct graph *graph = read_graph(&reader, tasks_wanted(&reader, core), error);
 
-		if (graph == NULL || core_load_graph(core, cursor_peek(&reader.heads, 2), graph,
-					 error) < 0) {
+		if (graph == NULL || core_load_graph(core, cursor_peek(&reader.heads, 2, "group_name"),
+					 graph, error) < 0) {
 			graph_free(graph);
 			row = -1;
 			break;
