@@ -1,6 +1,5 @@
 #include "state.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,8 @@
 
 #include "driver/mock.h"
 #include "proto/mem.h"
+#include "store/files.h"
+#include "sys/privileges.h"
 
 /* ---- where --------------------------------------------------------------------------------- */
 
@@ -45,32 +46,6 @@ char *state_default_path(void)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* Makes the directories that a path is in, for their owner alone. */
-static int make_directories(const char *path, struct error *error)
-{
-	char *partial = mem_strdup(path);
-
-	for (char *slash = strchr(partial + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(partial, S_IRWXU) < 0 && errno != EEXIST) {
-			error_set(error, ERR_STORAGE, "the directory %s cannot be made: %s", partial,
-				strerror(errno));
-			free(partial);
-			return -1;
-		}
-		*slash = '/';
-	}
-	free(partial);
-	return 0;
-}
-
-static bool is_there(const char *path)
-{
-	struct stat status;
-
-	return stat(path, &status) == 0;
-}
-
 int state_open(const char *path, struct event_base *base, struct store **ret_store,
 	struct error *error)
 {
@@ -80,12 +55,12 @@ int state_open(const char *path, struct event_base *base, struct store **ret_sto
 		*ret_store = store_memory_new();
 		return 0;
 	}
-	if (!is_there(path) && make_directories(path, error) < 0)
+	if (files_make_directory(path, error) < 0)
 		return -1;
 	runner = runner_thread(base);
 	if (runner == NULL)
 		return error_set(error, ERR_INTERNAL, "cannot set up a thread for the state");
-	return store_file_open(path, true, runner, ret_store, error);
+	return store_file_open(path, runner, ret_store, error);
 }
 
 /* ---- checking ------------------------------------------------------------------------------ */
@@ -141,13 +116,28 @@ static int check_store(const char *path, struct store *store, struct error *erro
 	return ret;
 }
 
+/* As root, a file is only looked at with the rights of its owner. */
+static int become_owner(const char *path, struct error *error)
+{
+	struct error inner;
+	struct stat status;
+
+	if (geteuid() != 0 || lstat(path, &status) < 0 || status.st_uid == 0)
+		return 0; /* what is wrong with the file, its opening says */
+	if (privileges_drop(status.st_uid, &inner) < 0)
+		return error_set(error, ERR_STORAGE, "%s belongs to user %u, and root does not open the "
+			"files of others: %s", path, (unsigned)status.st_uid, inner.text);
+	return 0;
+}
+
 int state_check(const char *path)
 {
 	struct store *store;
 	struct error error;
 	int ret;
 
-	if (store_file_open(path, false, runner_at_once(), &store, &error) < 0) {
+	if (become_owner(path, &error) < 0 ||
+		store_file_open_copy(path, runner_at_once(), &store, &error) < 0) {
 		fprintf(stderr, "imd: %s\n", error.text);
 		return EXIT_FAILURE;
 	}

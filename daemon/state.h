@@ -20,8 +20,8 @@ char *state_default_path(void);
 int state_open(const char *path, struct event_base *base, struct store **ret_store,
 	struct error *error);
 
-/* Looks through a state file that no daemon uses: its pages, its rows, and all that must hold of the
- * model. Prints what was found; the result is an exit status. */
+/* Looks through a copy of a state file that no daemon uses: its pages, its rows, and all that must hold of the
+ * model. Prints what was found; the result is an exit status. Root becomes the owner of the file, for good. */
 int state_check(const char *path);
 
 /* The nodes of the mock driver live in its memory, and die with it. A real one's would have gone on:

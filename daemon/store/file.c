@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
 #include "load.h"
 #include "proto/mem.h"
 #include "schema.h"
+#include "snapshot.h"
 #include "store.h"
 #include "tables.h"
 
@@ -298,8 +300,7 @@ static void name_file(const char *path, struct error *error)
 		error_set(error, inner.code, "%s: %s", path, inner.text);
 }
 
-int store_file_open(const char *path, bool create, struct runner *runner, struct store **ret_store,
-	struct error *error)
+static struct store_file *file_new(struct runner *runner)
 {
 	static const struct store_ops ops = {
 		.name = "sqlite",
@@ -319,13 +320,58 @@ int store_file_open(const char *path, bool create, struct runner *runner, struct
 	file->probe.job = (struct job){.work = probe_work, .done = probe_done, .arg = file};
 	pthread_mutex_init(&file->mutex, NULL);
 	TAILQ_INIT(&file->fetches);
-	if (db_open(path, create, &file->db, error) < 0 ||
-		schema_set_up(file->db, path, create, error) < 0 ||
-		tables_init(&file->tables, file->db, error) < 0) {
-		name_file(path, error);
+	return file;
+}
+
+static int file_open(struct store_file *file, const char *name, struct error *error)
+{
+	struct trust_path place;
+	int ret;
+
+	if (files_resolve(name, &place, error) < 0)
+		return -1;
+	ret = db_open(place.path, name, true, &file->db, error);
+	trust_path_fini(&place);
+	return ret < 0 ? -1 : schema_set_up(file->db, name, true, error);
+}
+
+/* Once it is open, the copy needs no name. */
+static int file_open_copy(struct store_file *file, const char *name, struct error *error)
+{
+	struct snapshot snapshot;
+	int ret;
+
+	if (snapshot_take(name, &snapshot, error) < 0)
+		return -1;
+	ret = db_open(snapshot.path, name, false, &file->db, error);
+	snapshot_remove(&snapshot);
+	return ret < 0 ? -1 : schema_set_up(file->db, name, false, error);
+}
+
+static int finish_opening(struct store_file *file, int opened, const char *name,
+	struct store **ret_store, struct error *error)
+{
+	if (opened < 0 || tables_init(&file->tables, file->db, error) < 0) {
+		name_file(name, error);
 		file_free(&file->store);
 		return -1;
 	}
 	*ret_store = &file->store;
 	return 0;
+}
+
+int store_file_open(const char *path, struct runner *runner, struct store **ret_store,
+	struct error *error)
+{
+	struct store_file *file = file_new(runner);
+
+	return finish_opening(file, file_open(file, path, error), path, ret_store, error);
+}
+
+int store_file_open_copy(const char *path, struct runner *runner, struct store **ret_store,
+	struct error *error)
+{
+	struct store_file *file = file_new(runner);
+
+	return finish_opening(file, file_open_copy(file, path, error), path, ret_store, error);
 }

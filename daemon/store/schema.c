@@ -133,6 +133,14 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"ALTER TABLE nodes ADD COLUMN marked_uid INTEGER; ALTER TABLE nodes ADD COLUMN marked_by TEXT;",
 };
 
+/* What holds for one to a copy. Its files may have no names any more, so it has no log and no journal. */
+static const char *const copy_settings[] = {
+	"PRAGMA synchronous = OFF",
+	"PRAGMA journal_mode = MEMORY",
+	"PRAGMA cache_size = -8192",
+	"PRAGMA temp_store = MEMORY",
+};
+
 /* What holds for a connection. With a WAL a commit is one sync
  * of one file; FULL has it wait for that. */
 static const char *const settings[] = {
@@ -288,7 +296,7 @@ static int check_schema(struct db *db, int64_t version, struct error *error)
 	return 0;
 }
 
-static int check_owner(struct db *db, const char *path, int64_t *ret_version, struct error *error)
+static int check_owner(struct db *db, const char *name, int64_t *ret_version, struct error *error)
 {
 	int64_t application, tables;
 
@@ -300,16 +308,16 @@ static int check_owner(struct db *db, const char *path, int64_t *ret_version, st
 		return 0; /* it is new, or was being made when the daemon ended */
 	if (application != APPLICATION_ID || *ret_version < 1)
 		return error_set(error, ERR_STORAGE,
-			"%s is a database, but not a state file of imd: name another file", path);
+			"%s is a database, but not a state file of imd: name another file", name);
 	if (*ret_version > SCHEMA_VERSION)
 		return error_set(error, ERR_STORAGE, "%s has version %" PRIi64 ", made by a newer imd; "
-			"this one knows versions up to %d", path, *ret_version, SCHEMA_VERSION);
+			"this one knows versions up to %d", name, *ret_version, SCHEMA_VERSION);
 	return 0;
 }
 
 /* ---- setting up ---------------------------------------------------------------------------- */
 
-static int use_wal(struct db *db, const char *path, struct error *error)
+static int use_wal(struct db *db, const char *name, struct error *error)
 {
 	struct db_statement *statement;
 	const char *mode;
@@ -322,7 +330,7 @@ static int use_wal(struct db *db, const char *path, struct error *error)
 	if (row < 0)
 		ret = -1;
 	else if (mode == NULL || strcmp(mode, "wal") != 0)
-		ret = error_set(error, ERR_STORAGE, "%s cannot be used with a write-ahead log", path);
+		ret = error_set(error, ERR_STORAGE, "%s cannot be used with a write-ahead log", name);
 	db_finish(statement);
 	return ret;
 }
@@ -336,8 +344,7 @@ static int migrate_once(struct db *db, int64_t version, struct error *error)
 	return db_run(db, migrations[version], error) < 0 || db_run(db, numbers, error) < 0 ? -1 : 0;
 }
 
-/* Where it is not to last the transaction stays open, and is undone when the database is closed. */
-static int migrate(struct db *db, int64_t version, bool lasting, struct error *error)
+static int migrate(struct db *db, int64_t version, struct error *error)
 {
 	int ret = 0;
 
@@ -347,28 +354,35 @@ static int migrate(struct db *db, int64_t version, bool lasting, struct error *e
 		return -1;
 	for (; version < SCHEMA_VERSION && ret == 0; version++)
 		ret = migrate_once(db, version, error);
-	if (ret == 0 && lasting)
+	if (ret == 0)
 		ret = db_run(db, "COMMIT", error);
 	if (ret < 0)
 		db_run(db, "ROLLBACK", NULL);
 	return ret;
 }
 
-int schema_set_up(struct db *db, const char *path, bool lasting, struct error *error)
+static int use_settings(struct db *db, const char *name, bool lasting, struct error *error)
+{
+	const char *const *list = lasting ? settings : copy_settings;
+	size_t count = lasting ? sizeof settings / sizeof settings[0]
+			       : sizeof copy_settings / sizeof copy_settings[0];
+
+	for (size_t i = 0; i < count; i++)
+		if (db_run(db, list[i], error) < 0)
+			return -1;
+	return lasting ? use_wal(db, name, error) : 0;
+}
+
+int schema_set_up(struct db *db, const char *name, bool lasting, struct error *error)
 {
 	int64_t version;
 
-	if (check_owner(db, path, &version, error) < 0 || check_schema(db, version, error) < 0)
+	if (check_owner(db, name, &version, error) < 0 || check_schema(db, version, error) < 0)
 		return -1;
 	/* Damage that nobody reads would show in a commit, some day. */
-	if (db_verify(db, false, error) < 0)
+	if (db_verify(db, false, error) < 0 || use_settings(db, name, lasting, error) < 0)
 		return -1;
-	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-		if (db_run(db, settings[i], error) < 0)
-			return -1;
-	if (lasting && use_wal(db, path, error) < 0)
-		return -1;
-	return migrate(db, version, lasting, error);
+	return migrate(db, version, error);
 }
 
 /* SQLite writes no row that is as it was before, but it writes this number always. */

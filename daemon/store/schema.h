@@ -9,9 +9,9 @@ enum { SCHEMA_VERSION = 3 };
 /* Sets a database up that was just opened: makes the tables where it is empty, and brings it to
  * SCHEMA_VERSION where it is older. Refuses, and leaves as it is, what is not imd's or is newer, and a schema
  * that differs in anything from what imd makes.
- * `path` is for messages. Where it is not `lasting` the file stays of the version that it has, and nothing that
- * is written through this connection lasts. */
-int schema_set_up(struct db *db, const char *path, bool lasting, struct error *error);
+ * `name` is for messages. What is not `lasting` is a copy that nobody needs any more: it has no log, and
+ * nothing waits for the disk. */
+int schema_set_up(struct db *db, const char *name, bool lasting, struct error *error);
 /* A commit that changes nothing, and is written all the same. */
 int schema_touch(struct db *db, struct error *error);
 

@@ -15,6 +15,7 @@
 struct db {
 	sqlite3 *sqlite;
 	char *path;
+	char *name; /* for messages */
 };
 
 /* A statement of ours is one of SQLite's. */
@@ -59,19 +60,19 @@ static int open_failed(struct db *db, int code, struct error *error)
 
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
-		return error_set(error, ERR_STORAGE, "%s is in use by another process", db->path);
+		return error_set(error, ERR_STORAGE, "%s is in use by another process", db->name);
 	case SQLITE_NOTADB:
-		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", db->path);
+		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", db->name);
 	case SQLITE_CORRUPT:
-		return error_set(error, ERR_STORAGE, "%s is damaged: %s", db->path,
+		return error_set(error, ERR_STORAGE, "%s is damaged: %s", db->name,
 			sqlite3_errmsg(db->sqlite));
 	case SQLITE_READONLY:
-		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->path);
+		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->name);
 	case SQLITE_INTERRUPT:
 		return fail(db->sqlite, error);
 	default:
 		os_error = system_error(db);
-		return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", db->path,
+		return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", db->name,
 			os_error != 0 ? strerror(os_error) : sqlite3_errstr(code));
 	}
 }
@@ -96,7 +97,7 @@ static int lock(struct db *db, bool is_new, struct error *error)
 			return open_failed(db, code, error);
 	}
 	if (sqlite3_db_readonly(db->sqlite, "main") == 1)
-		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->path);
+		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->name);
 	return 0;
 }
 
@@ -125,25 +126,27 @@ static int check_size(const struct db *db, bool create, struct error *error)
 		return 0;
 	if (logged > 0)
 		return error_set(error, ERR_STORAGE, "%s is %s, but its log %s-wal "
-			"is there: put the file back, or remove the log too", db->path, size > 0 ? "cut short" : "gone or empty",
-			db->path);
+			"is there: put the file back, or remove the log too", db->name, size > 0 ? "cut short" : "gone or empty",
+			db->name);
 	if (size > 0)
-		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", db->path);
+		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", db->name);
 	if (!create && access(db->path, F_OK) == 0)
-		return error_set(error, ERR_STORAGE, "%s is empty", db->path);
+		return error_set(error, ERR_STORAGE, "%s is empty", db->name);
 	return 0;
 }
 
-int db_open(const char *path, bool create, struct db **ret_db, struct error *error)
+int db_open(const char *path, const char *name, bool create, struct db **ret_db,
+	struct error *error)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-		(create ? SQLITE_OPEN_CREATE : 0);
+		SQLITE_OPEN_NOFOLLOW | (create ? SQLITE_OPEN_CREATE : 0);
 	struct db *db = mem_zalloc(1, sizeof *db);
 	bool is_new = file_size(path) == 0;
 	mode_t mask;
 	int code;
 
 	db->path = mem_strdup(path);
+	db->name = mem_strdup(name);
 	if (check_size(db, create, error) < 0) {
 		db_close(db);
 		return -1;
@@ -189,6 +192,7 @@ void db_close(struct db *db)
 		return;
 	sqlite3_close(db->sqlite);
 	free(db->path);
+	free(db->name);
 	free(db);
 }
 
@@ -233,7 +237,7 @@ int db_verify(struct db *db, bool thorough, struct error *error)
 	if (row < 0)
 		ret = -1;
 	else if (text == NULL || strcmp(text, "ok") != 0)
-		ret = error_set(error, ERR_STORAGE, "%s is damaged: %s", db->path,
+		ret = error_set(error, ERR_STORAGE, "%s is damaged: %s", db->name,
 			text != NULL ? text : "it cannot be checked");
 	db_finish(statement);
 	return ret;

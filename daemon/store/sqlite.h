@@ -14,10 +14,11 @@ struct db;
 struct db_statement;
 struct db_backup;
 
-/* Opens a file, or makes it where `create` says so, and locks it for this process alone as long as
- * it is open. Of a file that is new free pages can be given back. Fails, and touches nothing, where another
- * process has it. */
-int db_open(const char *path, bool create, struct db **ret_db, struct error *error);
+/* Opens a file, or makes it if `create` says so, and locks it for this process alone as long as it is open. The path
+ * is absolute, has no symbolic links and is trusted (files.h); `name` is what messages call the file. Of a
+ * file that is new free pages can be given back. Fails, and touches nothing, if another process has it. */
+int db_open(const char *path, const char *name, bool create, struct db **ret_db,
+	struct error *error);
 /* A database in memory, for comparison. */
 int db_open_memory(struct db **ret_db, struct error *error);
 void db_close(struct db *db);

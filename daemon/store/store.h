@@ -45,10 +45,15 @@ struct store_ops {
 /* Keeps nothing: every commit succeeds at once, and there is never anything to load. */
 struct store *store_memory_new(void);
 
-/* Keeps everything in a file. With `create` it is made where it is not there, and brought up to date for good;
- * without, it is only to be looked at, and stays as it is. The runner is the store's, also where it fails:
- * ERR_STORAGE says what is wrong with the file. The file is this process's alone until the store is freed. */
-int store_file_open(const char *path, bool create, struct runner *runner, struct store **ret_store,
+/* Keeps everything in a file, which is made if it is not there, and brought up to date. It must be a regular file
+ * of the effective user with one name, in a directory to which nobody else can write (files.h), and is this
+ * process's alone until the store is freed. The runner is the store's, also on failure: ERR_STORAGE says what
+ * is wrong with the file. */
+int store_file_open(const char *path, struct runner *runner, struct store **ret_store,
+	struct error *error);
+/* Opens a copy of a file, to look at it: the file is only read, and nothing beside it is changed. The copy is gone
+ * when the store is freed, or the process ends. */
+int store_file_open_copy(const char *path, struct runner *runner, struct store **ret_store,
 	struct error *error);
 /* Looks through the whole file for damage that reading it might not meet. */
 int store_file_verify(struct store *store, struct error *error);

@@ -121,7 +121,7 @@ static void describe(struct table *table)
 
 static void open_file(const char *path)
 {
-	if (db_open(path, false, &db, &error) < 0 || schema_set_up(db, path, true, &error) < 0)
+	if (db_open(path, path, false, &db, &error) < 0 || schema_set_up(db, path, true, &error) < 0)
 		bench_die("%s", error.text);
 	for (int i = 0; i < TABLE_COUNT; i++)
 		describe(tables[i]);

@@ -19,6 +19,7 @@ from imdtest import (IMD, LIVE_STATES, SOURCE, STAMP, TIMEOUT_S, UUID, Client, D
                      environment, equal, expect, main, matches, new_path, run, spawn)
 from statelib import (PAST, PRESENT, SUFFIXES, bytes_of, checked, make_past, make_present, make_rich, prints, refused,
                       refused_by_both, state_option)
+from users import another_user, give
 
 
 def everything(client):
@@ -60,27 +61,13 @@ def the_file_and_its_directories_are_for_their_owner():
         equal(oct(stat.S_IMODE(os.stat(folder).st_mode)), mode, f"mode of {folder}")
 
 
-def another_user():
-    """What makes a process another user's than root, who has a place of its own for everything."""
-    if os.getuid() != 0:
-        return {}
-    options = {"user": 65534, "group": 65534, "extra_groups": []}
-    try:
-        run(IMD, "--version", **options)
-    except PermissionError:
-        raise Skip("another user cannot run the program that was built here") from None
-    return options
-
-
 def state_of(variables, options):
     """Where imd keeps the state with these variables, by its log."""
     env = {name: value for name, value in environment().items()
            if name not in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME")}
     home = new_path("home")
     os.mkdir(home)
-    if options:
-        os.chmod(os.path.dirname(home), 0o755)
-        os.chown(home, 65534, 65534)
+    give(options, home)
     env.update({name: value.replace("HERE", home) for name, value in variables.items()})
     socket, log = os.path.join(home, "sock"), new_path("log")
     with open(log, "wb") as file:
@@ -292,9 +279,10 @@ def a_second_daemon_is_told():
         link = new_path("link")
         os.symlink(path, link)
         before, expected = prints(path), everything(client)
-        for name in (path, link):
-            refused(name, "in use by another process")
-            checked(name, 1, f"{re.escape(name)} is in use by another process")
+        refused(path, "in use by another process")
+        checked(path, 1, f"{re.escape(path)} is in use by another process")
+        refused(link, "is a symbolic link; name the file itself")
+        checked(link, 1, f"{re.escape(link)} is a symbolic link; name the file itself")
         equal(prints(path), before, "the file and what is beside it")
         equal(everything(client), expected, "what the first one has")
         update(client, watcher, "UPDATE 3 2")
@@ -357,7 +345,7 @@ def another_database_is_refused():
 def a_directory_is_refused():
     path = new_path("directory")
     os.mkdir(path)
-    refused_by_both(path, "Is a directory")
+    refused_by_both(path, "is a directory")
 
 
 @case
@@ -374,22 +362,23 @@ def places_that_will_not_do():
 
 
 @case
-def a_file_that_must_not_be_read_or_written_is_refused():
+def a_file_that_must_not_be_written_is_checked_and_not_served():
     options = another_user()
     folder = new_path("closed")
     os.mkdir(folder)
     path = make_rich(os.path.join(folder, "state"))
-    if options:
-        os.chmod(os.path.dirname(folder), 0o755)
-        os.chown(folder, 65534, 65534)
-    for mode in (0o444, 0o000):
+    give(options, folder, path)
+    for mode, status, told in ((0o444, 0, "sound: groups=4 "), (0o000, 1, "Permission denied")):
         os.chmod(path, mode)
         before = prints(path)
-        for arguments in ((f"--socket={folder}/sock", state_option(path)), (f"--check-state={path}",)):
-            status, out, err = run(IMD, *arguments, **options)
-            equal((status, out), (1, ""), f"status and output with mode {mode:o}: {err}")
-            equal(len(err.splitlines()), 1, f"lines of {err!r}")
-            matches(rf"{re.escape(path)}.*(Permission denied|cannot be written)", err, "what is said")
+        got, out, err = run(IMD, f"--socket={folder}/sock", state_option(path), **options)
+        equal((got, out), (1, ""), f"status and output with mode {mode:o}: {err}")
+        equal(len(err.splitlines()), 1, f"lines of {err!r}")
+        matches(rf"{re.escape(path)}.*(Permission denied|cannot be written)", err, "what is said")
+        got, out, err = run(IMD, f"--check-state={path}", **options)
+        equal(got, status, f"status of the check with mode {mode:o}: {out}{err}")
+        equal(len((out + err).splitlines()), 1, f"lines of {(out, err)}")
+        matches(rf"{re.escape(path)}.*{told}", out + err, "the check")
         equal(prints(path), before, "the file and what is beside it")
 
 

@@ -28,7 +28,7 @@ def prints(path):
         if other.startswith(name):
             whole = os.path.join(folder, other)
             data = bytes_of(whole) if os.path.isfile(whole) and os.access(whole, os.R_OK) else b""
-            found[other] = hashlib.sha256(data).hexdigest(), os.stat(whole).st_mtime_ns, os.stat(whole).st_mode
+            found[other] = hashlib.sha256(data).hexdigest(), os.lstat(whole).st_mtime_ns, os.lstat(whole).st_mode
     return found
 
 

@@ -1,17 +1,39 @@
 """Clients that are other users, and a user database of a test's own."""
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 import sys
 
-from imdtest import IMD, TIMEOUT_S, Client, Daemon, Line, Skip, expect, lacking, new_path
+from imdtest import IMD, TIMEOUT_S, Client, Daemon, Line, Skip, expect, lacking, new_path, run
 
 
 def need_root():
     if os.getuid() != 0:
         raise Skip("only root can be other users")
+
+
+def another_user():
+    """What has subprocess run a program as another user than root, one that the system knows. Empty if we are not
+    root, and so are an ordinary user already."""
+    if os.getuid() != 0:
+        return {}
+    user = pwd.getpwnam("daemon")
+    options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    try:
+        run(IMD, "--version", **options)
+    except PermissionError:
+        raise Skip("another user cannot run the program that was built here") from None
+    return options
+
+
+def give(options, *paths):
+    """Has paths belong to the user of these options, who can come to them."""
+    for path in paths if options else ():
+        os.chown(path, options["user"], options["group"], follow_symlinks=False)
+        os.chmod(os.path.dirname(path), os.stat(os.path.dirname(path)).st_mode | 0o011)
 
 
 def path_for_all():

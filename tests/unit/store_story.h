@@ -324,7 +324,7 @@ static inline struct store *open_file(const char *name, struct runner *runner)
 	struct store *store;
 	struct error error;
 
-	if (store_file_open(name, true, runner, &store, &error) < 0)
+	if (store_file_open(name, runner, &store, &error) < 0)
 		ck_abort_msg("%s", error.text);
 	return store;
 }

@@ -216,12 +216,14 @@ END_TEST
 
 /* ---- files that are not to be used --------------------------------------------------------- */
 
-static void expect_refused(const char *name, bool create, const char *why)
+typedef int open_fn(const char *, struct runner *, struct store **, struct error *);
+
+static void expect_refused(const char *name, open_fn *open, const char *why)
 {
 	struct store *store;
 	struct error error;
 
-	ck_assert_int_eq(store_file_open(name, create, runner_at_once(), &store, &error), -1);
+	ck_assert_int_eq(open(name, runner_at_once(), &store, &error), -1);
 	ck_assert_int_eq(error.code, ERR_STORAGE);
 	ck_assert_msg(strstr(error.text, why) && strstr(error.text, name), "%s", error.text);
 }
@@ -240,22 +242,24 @@ START_TEST(files_that_are_refused)
 	struct store *store;
 	FILE *file;
 
-	expect_refused(path, false, "No such file");
+	expect_refused(path, store_file_open_copy, "No such file");
 	ck_assert_int_eq(access(path, F_OK), -1);
-	expect_refused(directory, true, "cannot be opened");
-	expect_refused("/nowhere/state.db", true, "cannot be opened");
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	expect_refused(path, store_file_open, "is a directory");
+	ck_assert_int_eq(rmdir(path), 0);
+	expect_refused("/nowhere/state.db", store_file_open, "No such file");
 	store = open_state();
-	expect_refused(path, true, "in use");
+	expect_refused(path, store_file_open, "in use");
 	store_close(store);
 	run_sql("PRAGMA user_version = 99");
-	expect_refused(path, true, "newer imd");
+	expect_refused(path, store_file_open, "newer imd");
 	run_sql("PRAGMA application_id = 5");
-	expect_refused(path, true, "not a state file");
+	expect_refused(path, store_file_open, "not a state file");
 	file = fopen(path, "w");
 	fputs("This is a text, and not a short one: it is longer than the header of a database, which"
 		" has a hundred bytes.\n", file);
 	fclose(file);
-	expect_refused(path, true, "not a state file");
+	expect_refused(path, store_file_open, "not a state file");
 }
 END_TEST
 

@@ -1,0 +1,169 @@
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/mem.h"
+
+enum { OTHERS_WRITE = S_IWGRP | S_IWOTH };
+
+char *files_name(const char *name, enum state_file file)
+{
+	static const char suffixes[STATE_FILE_COUNT][sizeof "-journal"] = {"", "-wal", "-journal"};
+	char *full = mem_alloc(strlen(name) + sizeof suffixes[file]);
+
+	return strcat(strcpy(full, name), suffixes[file]);
+}
+
+static int failed(const char *path, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", path, strerror(errno));
+}
+
+/* ---- directories --------------------------------------------------------------------------- */
+
+static int make_one(const char *path, const char *state, struct error *error)
+{
+	struct trust_path place;
+	struct error inner;
+	int ret = 0;
+
+	if (trust_resolve(path, TRUST_FILE_NOFOLLOW, &place, &inner) < 0)
+		return error_set(error, ERR_STORAGE, "%s: %s", state, inner.text);
+	if (mkdirat(place.directory, place.name, S_IRWXU) < 0 && errno != EEXIST)
+		ret = error_set(error, ERR_STORAGE, "%s: cannot create the directory %s: %s", state,
+			place.path, strerror(errno));
+	trust_path_fini(&place);
+	return ret;
+}
+
+int files_make_directory(const char *path, struct error *error)
+{
+	char *partial = mem_strdup(path);
+	int ret = 0;
+
+	for (char *slash = partial; ret == 0 && (slash = strchr(slash + 1, '/')) != NULL;) {
+		*slash = '\0';
+		ret = make_one(partial, path, error);
+		*slash = '/';
+	}
+	free(partial);
+	return ret;
+}
+
+static int check_directory(const struct trust_path *place, struct error *error)
+{
+	struct stat status;
+	struct error inner;
+	char *path = mem_strdup(place->path);
+	int ret = 0;
+
+	*strrchr(path, '/') = '\0';
+	if (fstat(place->directory, &status) < 0)
+		ret = failed(path, error);
+	else if ((status.st_mode & S_ISVTX) && (status.st_mode & OTHERS_WRITE))
+		ret = error_set(error, ERR_STORAGE, "%s is shared with other users (mode %04o); "
+			"keep the state in a directory of its own", path,
+			(unsigned)(status.st_mode & 07777));
+	else if (trust_check(&status, path[0] ? path : "/", &inner) < 0)
+		ret = error_set(error, ERR_STORAGE, "%s", inner.text);
+	free(path);
+	return ret;
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+static const char *wrong_type(mode_t mode)
+{
+	if (S_ISLNK(mode))
+		return "is a symbolic link; name the file itself";
+	return S_ISDIR(mode) ? "is a directory" : "is not a regular file";
+}
+
+int files_check_status(const struct stat *status, uid_t owner, const char *path,
+	struct error *error)
+{
+	if (!S_ISREG(status->st_mode))
+		return error_set(error, ERR_STORAGE, "%s %s", path, wrong_type(status->st_mode));
+	if (status->st_uid != owner)
+		return error_set(error, ERR_STORAGE, "%s belongs to user %u; it must belong to user %u",
+			path, (unsigned)status->st_uid, (unsigned)owner);
+	if (status->st_mode & OTHERS_WRITE)
+		return error_set(error, ERR_STORAGE, "%s can be written by others (mode %04o); "
+			"remove the write permission of group and others", path,
+			(unsigned)(status->st_mode & 07777));
+	if (status->st_nlink > 1)
+		return error_set(error, ERR_STORAGE, "%s has %ju names (hard links); "
+			"a state must have one", path, (uintmax_t)status->st_nlink);
+	return 0;
+}
+
+/* A super-journal is what a transaction over several databases has. Its name is at the end of the journal, then
+ * its length and a checksum, and then the magic with which journals begin, too. Without it, no journal ends
+ * so: the last bytes are a checksum. (SQLite's file format, 3. The Rollback Journal; pager.c.) */
+int files_check_journal(int fd, const char *path, struct error *error)
+{
+	static const unsigned char magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+	enum { TRAILER = 16 };
+	unsigned char end[sizeof magic];
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return failed(path, error);
+	if (status.st_size < TRAILER)
+		return 0;
+	if (pread(fd, end, sizeof end, status.st_size - (off_t)sizeof end) != (ssize_t)sizeof end)
+		return failed(path, error);
+	if (memcmp(end, magic, sizeof magic) != 0)
+		return 0;
+	return error_set(error, ERR_STORAGE, "%s names another file to remove (a super-journal), "
+		"so it is not imd's", path);
+}
+
+static int check_journal_at(int directory, const char *name, const char *path, struct error *error)
+{
+	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : failed(path, error);
+	ret = files_check_journal(fd, path, error);
+	close(fd);
+	return ret;
+}
+
+static int check_one(const struct trust_path *place, enum state_file file, struct error *error)
+{
+	char *path = files_name(place->path, file);
+	const char *name = strrchr(path, '/') + 1;
+	struct stat status;
+	int ret = 0;
+
+	if (fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		ret = errno == ENOENT ? 0 : failed(path, error);
+	else
+		ret = files_check_status(&status, geteuid(), path, error);
+	if (ret == 0 && file == STATE_JOURNAL)
+		ret = check_journal_at(place->directory, name, path, error);
+	free(path);
+	return ret;
+}
+
+int files_resolve(const char *path, struct trust_path *ret_path, struct error *error)
+{
+	struct error inner;
+
+	if (trust_resolve(path, TRUST_FILE_NOFOLLOW, ret_path, &inner) < 0)
+		return error_set(error, ERR_STORAGE, "%s", inner.text);
+	if (check_directory(ret_path, error) == 0 &&
+		check_one(ret_path, STATE_DATABASE, error) == 0 &&
+		check_one(ret_path, STATE_LOG, error) == 0 &&
+		check_one(ret_path, STATE_JOURNAL, error) == 0)
+		return 0;
+	trust_path_fini(ret_path);
+	return -1;
+}

@@ -1,0 +1,36 @@
+/* The files of a state, and who may have them. SQLite trusts what is beside a database: a write-ahead log becomes
+ * part of it, and a rollback journal may name a file that is then removed. So all of them must belong to
+ * the owner of the state, in a directory to which nobody else can write, sticky or not. */
+#ifndef IMD_STORE_FILES_H
+#define IMD_STORE_FILES_H
+
+#include <sys/stat.h>
+
+#include "proto/error.h"
+#include "sys/trust.h"
+
+enum state_file {
+	STATE_DATABASE,
+	STATE_LOG,     /* written ahead */
+	STATE_JOURNAL, /* of a rollback, from while the database was created */
+	STATE_FILE_COUNT,
+};
+
+/* The name of a file of the state whose database is `name`; the caller's. */
+char *files_name(const char *name, enum state_file file);
+
+/* Makes the directories above `path` that are missing, for their owner alone. Each is made in one that is
+ * trusted (sys/trust.h). */
+int files_make_directory(const char *path, struct error *error);
+/* Resolves the path of a state that this process is to use, and checks its directory and its files as far as they
+ * exist. SQLite may open the resulting path. ERR_STORAGE. */
+int files_resolve(const char *path, struct trust_path *ret_path, struct error *error);
+
+/* Whether what was found at `path` may be a file of a state of this owner: regular, not writable by others, and
+ * with no other link. */
+int files_check_status(const struct stat *status, uid_t owner, const char *path,
+	struct error *error);
+/* Refuses a rollback journal that names a super-journal; imd makes none. `path` is for the message. */
+int files_check_journal(int fd, const char *path, struct error *error);
+
+#endif

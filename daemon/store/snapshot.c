@@ -1,0 +1,262 @@
+#include "snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "proto/mem.h"
+
+/* The files of a state that are open for reading; -1: there is none. */
+struct source {
+	const char *path; /* of the database */
+	int directory;
+	int files[STATE_FILE_COUNT];
+	uid_t owner;
+};
+
+static int failed(const char *path, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", path, strerror(errno));
+}
+
+/* ---- the source ---------------------------------------------------------------------------- */
+
+static int source_open_directory(struct source *source, struct error *error)
+{
+	const char *slash = strrchr(source->path, '/');
+	char *directory = mem_strdup(slash ? source->path : ".");
+
+	if (slash)
+		directory[slash == source->path ? 1 : slash - source->path] = '\0';
+	source->directory = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	free(directory);
+	return source->directory < 0 ? failed(source->path, error) : 0;
+}
+
+/* The database says who must own all. Root reads what root owns, for its bytes come from root. */
+static int check_status(struct source *source, enum state_file file, const struct stat *status,
+	const char *path, struct error *error)
+{
+	if (file == STATE_DATABASE)
+		source->owner = geteuid() == 0 ? 0 : status->st_uid;
+	return files_check_status(status, source->owner, path, error);
+}
+
+static bool log_is_there(const struct source *source)
+{
+	char *path = files_name(source->path, STATE_LOG);
+	const char *slash = strrchr(path, '/');
+	struct stat status;
+	int ret = fstatat(source->directory, slash ? slash + 1 : path, &status, AT_SYMLINK_NOFOLLOW);
+
+	free(path);
+	return ret == 0;
+}
+
+/* Looks before it opens: to open a device may have effects. A log without its database is copied, for who opens the
+ * copy to say so. */
+static int open_regular(struct source *source, enum state_file file, const char *path,
+	struct error *error)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	struct stat before, status;
+	int fd;
+
+	if (fstatat(source->directory, name, &before, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT && (file != STATE_DATABASE || log_is_there(source)) ? 0
+			: failed(path, error);
+	if (check_status(source, file, &before, path, error) < 0)
+		return -1;
+	fd = openat(source->directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return failed(path, error);
+	source->files[file] = fd;
+	if (fstat(fd, &status) < 0)
+		return failed(path, error);
+	if (status.st_dev != before.st_dev || status.st_ino != before.st_ino)
+		return error_set(error, ERR_STORAGE, "%s was replaced while it was opened", path);
+	return check_status(source, file, &status, path, error);
+}
+
+static int source_open(struct source *source, enum state_file file, struct error *error)
+{
+	char *path = files_name(source->path, file);
+	int ret = open_regular(source, file, path, error);
+
+	free(path);
+	return ret;
+}
+
+/* The bytes of the database that SQLite locks: every reader has a lock on some of them, every writer, and a
+ * daemon all of the time. Ours keeps writers out until the copy is made. */
+static int source_lock(const struct source *source, struct error *error)
+{
+	enum { LOCK_FIRST = 0x40000000, LOCK_COUNT = 512 };
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = LOCK_FIRST,
+		.l_len = LOCK_COUNT};
+	int fd = source->files[STATE_DATABASE];
+
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 && errno != EAGAIN && errno != EACCES)
+		return error_set(error, ERR_STORAGE, "%s cannot be locked: %s", source->path,
+			strerror(errno));
+	lock.l_type = F_WRLCK; /* with which any other lock is in conflict */
+	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+		return error_set(error, ERR_STORAGE, "%s cannot be locked: %s", source->path,
+			strerror(errno));
+	if (lock.l_type != F_UNLCK)
+		return error_set(error, ERR_STORAGE, "%s is in use by another process", source->path);
+	return 0;
+}
+
+static void source_close(struct source *source)
+{
+	for (int file = 0; file < STATE_FILE_COUNT; file++)
+		if (source->files[file] >= 0)
+			close(source->files[file]);
+	if (source->directory >= 0)
+		close(source->directory);
+}
+
+/* ---- the copy ------------------------------------------------------------------------------ */
+
+/* The names of others must not lead here: the directory is made in one that is trusted. */
+static int make_directory(struct snapshot *snapshot, struct error *error)
+{
+	const char *given = getenv("TMPDIR");
+	const char *parent = given && given[0] == '/' ? given : "/tmp";
+	struct trust_path place;
+	struct error inner;
+	char *template = mem_alloc(strlen(parent) + sizeof "/imd-check.XXXXXX"), *made;
+
+	strcat(strcpy(template, parent), "/imd-check.XXXXXX");
+	if (trust_resolve(template, TRUST_FILE_NOFOLLOW, &place, &inner) < 0) {
+		free(template);
+		return error_set(error, ERR_STORAGE, "no place for a copy: %s; set TMPDIR", inner.text);
+	}
+	free(template);
+	made = mkdtemp(place.path);
+	if (made) {
+		snapshot->path = mem_alloc(strlen(made) + sizeof "/imd.db");
+		strcat(strcpy(snapshot->path, made), "/imd.db");
+	} else {
+		error_set(error, ERR_STORAGE, "no place for a copy: %s: %s; set TMPDIR", parent,
+			strerror(errno));
+	}
+	trust_path_fini(&place);
+	return made ? 0 : -1;
+}
+
+static const int held_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+enum { HELD_SIGNALS = sizeof held_signals / sizeof held_signals[0] };
+
+static void hold_signals(struct snapshot *snapshot)
+{
+	sigset_t held;
+
+	sigemptyset(&held);
+	for (int i = 0; i < HELD_SIGNALS; i++)
+		sigaddset(&held, held_signals[i]);
+	sigprocmask(SIG_BLOCK, &held, &snapshot->signals);
+}
+
+static bool signal_waits(void)
+{
+	sigset_t waiting;
+
+	sigpending(&waiting);
+	for (int i = 0; i < HELD_SIGNALS; i++)
+		if (sigismember(&waiting, held_signals[i]))
+			return true;
+	return false;
+}
+
+/* A large file takes a while; a signal need not wait for that. */
+static int copy_bytes(int from, int to)
+{
+	enum { STEP = 16 << 20 };
+	ssize_t sent;
+
+	do {
+		if (signal_waits()) {
+			errno = EINTR;
+			return -1;
+		}
+		sent = sendfile(to, from, NULL, STEP);
+	} while (sent > 0 || (sent < 0 && errno == EINTR));
+	return (int)sent;
+}
+
+static int copy_one(const struct snapshot *snapshot, const struct source *source,
+	enum state_file file, struct error *error)
+{
+	char *from = files_name(source->path, file), *to = files_name(snapshot->path, file);
+	int fd = open(to, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	int ret = fd < 0 ? -1 : copy_bytes(source->files[file], fd);
+
+	if (ret < 0)
+		error_set(error, ERR_STORAGE, "%s cannot be copied to %s: %s", from, to, strerror(errno));
+	else if (file == STATE_JOURNAL)
+		ret = files_check_journal(fd, from, error);
+	if (fd >= 0)
+		close(fd);
+	free(from);
+	free(to);
+	return ret;
+}
+
+static int snapshot_make(struct snapshot *snapshot, const struct source *source,
+	struct error *error)
+{
+	hold_signals(snapshot);
+	if (make_directory(snapshot, error) < 0) {
+		sigprocmask(SIG_SETMASK, &snapshot->signals, NULL);
+		return -1;
+	}
+	for (int file = 0; file < STATE_FILE_COUNT; file++)
+		if (source->files[file] >= 0 &&
+			copy_one(snapshot, source, (enum state_file)file, error) < 0) {
+			snapshot_remove(snapshot);
+			return -1;
+		}
+	return 0;
+}
+
+int snapshot_take(const char *path, struct snapshot *ret_snapshot, struct error *error)
+{
+	struct source source = {.path = path, .directory = -1, .files = {-1, -1, -1},
+		.owner = geteuid()};
+	int ret = -1;
+
+	*ret_snapshot = (struct snapshot){.path = NULL};
+	/* The log and the journal may come and go before the lock. */
+	if (source_open_directory(&source, error) == 0 &&
+		source_open(&source, STATE_DATABASE, error) == 0 && source_lock(&source, error) == 0 &&
+		source_open(&source, STATE_LOG, error) == 0 &&
+		source_open(&source, STATE_JOURNAL, error) == 0)
+		ret = snapshot_make(ret_snapshot, &source, error);
+	source_close(&source);
+	return ret;
+}
+
+void snapshot_remove(struct snapshot *snapshot)
+{
+	for (int file = 0; file < STATE_FILE_COUNT; file++) {
+		char *path = files_name(snapshot->path, (enum state_file)file);
+
+		unlink(path);
+		free(path);
+	}
+	*strrchr(snapshot->path, '/') = '\0';
+	rmdir(snapshot->path);
+	free(snapshot->path);
+	snapshot->path = NULL;
+	sigprocmask(SIG_SETMASK, &snapshot->signals, NULL);
+}

@@ -1,0 +1,21 @@
+/* A private copy of a state, to be looked at in the place of the state itself: SQLite writes to the files that it
+ * opens and beside them, be it only to recover them. */
+#ifndef IMD_STORE_SNAPSHOT_H
+#define IMD_STORE_SNAPSHOT_H
+
+#include <signal.h>
+
+#include "proto/error.h"
+
+struct snapshot {
+	char *path;       /* of the copy of the database; its log and journal are beside it */
+	sigset_t signals; /* the mask before: a signal that ends the process waits until the copy is gone */
+};
+
+/* Copies the files of a state into a directory in $TMPDIR, or else /tmp, for this user alone. Only reads the
+ * state, and not while another process uses it. As root, it reads root's files alone. -1 with ERR_STORAGE. */
+int snapshot_take(const char *path, struct snapshot *ret_snapshot, struct error *error);
+/* Removes the copy, which stays readable for those who have opened it. */
+void snapshot_remove(struct snapshot *snapshot);
+
+#endif
