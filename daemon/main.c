@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -537,6 +538,7 @@ int main(int argc, char **argv)
 	struct error error;
 	int status = EXIT_SUCCESS;
 
+	umask(S_IRWXG | S_IRWXO); /* whatever is made is for its owner; who may connect is a mode of its own */
 	if (hold_standard_fds() < 0)
 		return EXIT_FAILED;
 	signal(SIGPIPE, SIG_IGN);

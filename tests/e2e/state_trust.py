@@ -371,4 +371,20 @@ def a_file_that_somebody_reads_is_in_use():
     checked(state, 0, "sound")
 
 
+# ---- what imd makes ----------------------------------------------------------------------------------------
+
+@case
+def what_imd_makes_is_for_its_owner():
+    old = os.umask(0)
+    try:
+        imd = Daemon("--mock-delay=0")
+    finally:
+        os.umask(old)
+    with imd:
+        with open(f"/proc/{imd.pid}/status", encoding="ascii") as file:
+            matches(r"^Umask:\s+0077$", file.read(), "the mask of the daemon")
+        equal(stat.S_IMODE(os.stat(imd.path).st_mode), 0o660, "mode of the socket")
+        equal(stat.S_IMODE(os.stat(imd.path + ".lock").st_mode), 0o600, "mode of the lock")
+
+
 main()
