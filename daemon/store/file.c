@@ -12,7 +12,7 @@
 #include "load.h"
 #include "proto/mem.h"
 #include "schema.h"
-#include "snapshot.h"
+#include "private_copy.h"
 #include "store.h"
 #include "tables.h"
 
@@ -338,13 +338,13 @@ static int file_open(struct store_file *file, const char *name, struct error *er
 /* Once it is open, the copy needs no name. */
 static int file_open_copy(struct store_file *file, const char *name, struct error *error)
 {
-	struct snapshot snapshot;
+	struct private_copy copy;
 	int ret;
 
-	if (snapshot_take(name, &snapshot, error) < 0)
+	if (private_copy_take(name, &copy, error) < 0)
 		return -1;
-	ret = db_open(snapshot.path, name, false, &file->db, error);
-	snapshot_remove(&snapshot);
+	ret = db_open(copy.path, name, false, &file->db, error);
+	private_copy_remove(&copy);
 	return ret < 0 ? -1 : schema_set_up(file->db, name, false, error);
 }
 

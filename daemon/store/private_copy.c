@@ -1,4 +1,4 @@
-#include "snapshot.h"
+#include "private_copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,7 +128,7 @@ static void source_close(struct source *source)
 /* ---- the copy ------------------------------------------------------------------------------ */
 
 /* The names of others must not lead here: the directory is made in one that is trusted. */
-static int make_directory(struct snapshot *snapshot, struct error *error)
+static int make_directory(struct private_copy *copy, struct error *error)
 {
 	const char *given = getenv("TMPDIR");
 	const char *parent = given && given[0] == '/' ? given : "/tmp";
@@ -144,8 +144,8 @@ static int make_directory(struct snapshot *snapshot, struct error *error)
 	free(template);
 	made = mkdtemp(place.path);
 	if (made) {
-		snapshot->path = mem_alloc(strlen(made) + sizeof "/imd.db");
-		strcat(strcpy(snapshot->path, made), "/imd.db");
+		copy->path = mem_alloc(strlen(made) + sizeof "/imd.db");
+		strcat(strcpy(copy->path, made), "/imd.db");
 	} else {
 		error_set(error, ERR_STORAGE, "no place for a copy: %s: %s; set TMPDIR", parent,
 			strerror(errno));
@@ -157,14 +157,14 @@ static int make_directory(struct snapshot *snapshot, struct error *error)
 static const int held_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 enum { HELD_SIGNALS = sizeof held_signals / sizeof held_signals[0] };
 
-static void hold_signals(struct snapshot *snapshot)
+static void hold_signals(struct private_copy *copy)
 {
 	sigset_t held;
 
 	sigemptyset(&held);
 	for (int i = 0; i < HELD_SIGNALS; i++)
 		sigaddset(&held, held_signals[i]);
-	sigprocmask(SIG_BLOCK, &held, &snapshot->signals);
+	sigprocmask(SIG_BLOCK, &held, &copy->signals);
 }
 
 static bool signal_waits(void)
@@ -194,10 +194,10 @@ static int copy_bytes(int from, int to)
 	return (int)sent;
 }
 
-static int copy_one(const struct snapshot *snapshot, const struct source *source,
+static int copy_one(const struct private_copy *copy, const struct source *source,
 	enum state_file file, struct error *error)
 {
-	char *from = files_name(source->path, file), *to = files_name(snapshot->path, file);
+	char *from = files_name(source->path, file), *to = files_name(copy->path, file);
 	int fd = open(to, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
 	int ret = fd < 0 ? -1 : copy_bytes(source->files[file], fd);
 
@@ -212,51 +212,51 @@ static int copy_one(const struct snapshot *snapshot, const struct source *source
 	return ret;
 }
 
-static int snapshot_make(struct snapshot *snapshot, const struct source *source,
+static int private_copy_make(struct private_copy *copy, const struct source *source,
 	struct error *error)
 {
-	hold_signals(snapshot);
-	if (make_directory(snapshot, error) < 0) {
-		sigprocmask(SIG_SETMASK, &snapshot->signals, NULL);
+	hold_signals(copy);
+	if (make_directory(copy, error) < 0) {
+		sigprocmask(SIG_SETMASK, &copy->signals, NULL);
 		return -1;
 	}
 	for (int file = 0; file < STATE_FILE_COUNT; file++)
 		if (source->files[file] >= 0 &&
-			copy_one(snapshot, source, (enum state_file)file, error) < 0) {
-			snapshot_remove(snapshot);
+			copy_one(copy, source, (enum state_file)file, error) < 0) {
+			private_copy_remove(copy);
 			return -1;
 		}
 	return 0;
 }
 
-int snapshot_take(const char *path, struct snapshot *ret_snapshot, struct error *error)
+int private_copy_take(const char *path, struct private_copy *ret_copy, struct error *error)
 {
 	struct source source = {.path = path, .directory = -1, .files = {-1, -1, -1},
 		.owner = geteuid()};
 	int ret = -1;
 
-	*ret_snapshot = (struct snapshot){.path = NULL};
+	*ret_copy = (struct private_copy){.path = NULL};
 	/* The log and the journal may come and go before the lock. */
 	if (source_open_directory(&source, error) == 0 &&
 		source_open(&source, STATE_DATABASE, error) == 0 && source_lock(&source, error) == 0 &&
 		source_open(&source, STATE_LOG, error) == 0 &&
 		source_open(&source, STATE_JOURNAL, error) == 0)
-		ret = snapshot_make(ret_snapshot, &source, error);
+		ret = private_copy_make(ret_copy, &source, error);
 	source_close(&source);
 	return ret;
 }
 
-void snapshot_remove(struct snapshot *snapshot)
+void private_copy_remove(struct private_copy *copy)
 {
 	for (int file = 0; file < STATE_FILE_COUNT; file++) {
-		char *path = files_name(snapshot->path, (enum state_file)file);
+		char *path = files_name(copy->path, (enum state_file)file);
 
 		unlink(path);
 		free(path);
 	}
-	*strrchr(snapshot->path, '/') = '\0';
-	rmdir(snapshot->path);
-	free(snapshot->path);
-	snapshot->path = NULL;
-	sigprocmask(SIG_SETMASK, &snapshot->signals, NULL);
+	*strrchr(copy->path, '/') = '\0';
+	rmdir(copy->path);
+	free(copy->path);
+	copy->path = NULL;
+	sigprocmask(SIG_SETMASK, &copy->signals, NULL);
 }

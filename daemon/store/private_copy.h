@@ -1,21 +1,21 @@
 /* A private copy of a state, to be looked at in the place of the state itself: SQLite writes to the files that it
  * opens and beside them, be it only to recover them. */
-#ifndef IMD_STORE_SNAPSHOT_H
-#define IMD_STORE_SNAPSHOT_H
+#ifndef IMD_STORE_PRIVATE_COPY_H
+#define IMD_STORE_PRIVATE_COPY_H
 
 #include <signal.h>
 
 #include "proto/error.h"
 
-struct snapshot {
+struct private_copy {
 	char *path;       /* of the copy of the database; its log and journal are beside it */
 	sigset_t signals; /* the mask before: a signal that ends the process waits until the copy is gone */
 };
 
 /* Copies the files of a state into a directory in $TMPDIR, or else /tmp, for this user alone. Only reads the
  * state, and not while another process uses it. As root, it reads root's files alone. -1 with ERR_STORAGE. */
-int snapshot_take(const char *path, struct snapshot *ret_snapshot, struct error *error);
+int private_copy_take(const char *path, struct private_copy *ret_copy, struct error *error);
 /* Removes the copy, which stays readable for those who have opened it. */
-void snapshot_remove(struct snapshot *snapshot);
+void private_copy_remove(struct private_copy *copy);
 
 #endif
