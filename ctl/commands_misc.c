@@ -1,10 +1,8 @@
-/* Commands that are like no other: a picture, metrics, a copy of the state, raw requests. */
+/* Commands that are like no other: a picture, metrics, raw requests. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "dot.h"
@@ -156,41 +154,6 @@ static int check_raw_lines(const struct ctl *ctl)
 		}
 	}
 	return 0;
-}
-
-/* imd writes the file, and is in another directory. */
-static int make_absolute(char **path)
-{
-	char *directory, *absolute;
-	size_t size;
-
-	if ((*path)[0] == '/')
-		return 0;
-	directory = getcwd(NULL, 0);
-	if (directory == NULL) {
-		say("the current directory has no name: %s", strerror(errno));
-		return -1;
-	}
-	size = strlen(directory) + strlen(*path) + 2;
-	absolute = mem_alloc(size);
-	snprintf(absolute, size, "%s/%s", directory, *path);
-	free(directory);
-	*path = absolute;
-	return 0;
-}
-
-int command_backup(struct ctl *ctl)
-{
-	char *path = ctl->args[0];
-	int status;
-
-	if (make_absolute(&ctl->args[0]) < 0)
-		return STATUS_FAILED;
-	status = command_act(ctl);
-	if (ctl->args[0] != path)
-		free(ctl->args[0]);
-	ctl->args[0] = path;
-	return status;
 }
 
 int command_raw(struct ctl *ctl)

@@ -24,6 +24,7 @@ static const struct {
 	enum completion completion;
 } kinds[] = {
 	{"PATH", COMPLETE_FILES},
+	{"FILE", COMPLETE_FILES},
 	{"ID", COMPLETE_IDS},
 	{"[COMMAND]", COMPLETE_COMMANDS},
 	{"SHELL", COMPLETE_SHELLS},

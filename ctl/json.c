@@ -12,7 +12,7 @@
 static const char *const number_keys[] = {
 	"slot", "version", "revision", "size", "uid", "tasks", "task", "waiting", "running",
 	"succeeded", "failed", "cancelled", "attempt", "seq", "max-parallel", "min-available",
-	"max-live", "max-surge", "max-unavailable", "cancelled-uid", "marked-uid",
+	"max-live", "max-surge", "max-unavailable", "cancelled-uid", "marked-uid", "offset", "bytes",
 };
 
 static bool is_number_key(const struct line *line, const char *key)

@@ -18,7 +18,8 @@
 	OPTION(CTL_VERSION, "version", 'V', NULL, "print the version")                                \
 	OPTION(CTL_DRY_RUN, "dry-run", 0, NULL, "show the plan and change nothing")                   \
 	OPTION(CTL_DETACH, "detach", 0, NULL, "show the plan and do not wait for its end")            \
-	OPTION(CTL_NO, "no", 0, NULL, "take the mark away")
+	OPTION(CTL_NO, "no", 0, NULL, "take the mark away")                                           \
+	OPTION(CTL_FORCE, "force", 'f', NULL, "replace the file if it exists")
 
 enum ctl_option {
 	CTL_OPTION_BEFORE_FIRST = VERB_OPTION_COUNT - 1,

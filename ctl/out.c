@@ -58,14 +58,27 @@ static void note_interrupt(int signal_number)
 	errno = saved_errno;
 }
 
+/* A signal that is ignored from the start, as SIGHUP by nohup(1), stays ignored. */
+static void note_signal(int signal_number)
+{
+	struct sigaction action = {.sa_handler = note_interrupt}, before;
+
+	/* Without SA_RESTART, so that a write to a stopped reader ends too. */
+	if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+		sigaction(signal_number, &action, NULL);
+}
+
 void interrupt_arm(void)
 {
-	struct sigaction action = {.sa_handler = note_interrupt};
+	if (interrupt_pipe[0] < 0 && pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) == 0)
+		note_signal(SIGINT);
+}
 
-	if (interrupt_pipe[0] >= 0 || pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
-		return;
-	/* Without SA_RESTART, so that a write to a stopped reader ends too. */
-	sigaction(SIGINT, &action, NULL);
+void interrupt_arm_all(void)
+{
+	interrupt_arm();
+	note_signal(SIGTERM);
+	note_signal(SIGHUP);
 }
 
 int interrupt_fd(void)

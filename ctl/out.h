@@ -13,6 +13,8 @@ int out_check(void);
 
 /* From now on SIGINT is noted instead of ending the program. */
 void interrupt_arm(void);
+/* The same, and of SIGTERM and SIGHUP: for a command that must not leave half of its work. */
+void interrupt_arm_all(void);
 /* Readable from the moment of the interrupt on; -1 before interrupt_arm. */
 int interrupt_fd(void);
 bool interrupt_seen(void);

@@ -87,7 +87,8 @@ static bool not_begun(const struct client *client)
 int request_again(struct ctl *ctl, enum verb verb, int status, int *tries)
 {
 	struct client *client = &ctl->client;
-	bool changes = (verb_row(verb)->flags & VERB_CHANGES) != 0;
+	/* A backup is for administrators only, but it changes nothing. */
+	bool changes = (verb_row(verb)->flags & VERB_CHANGES) != 0 && verb != VERB_backup;
 
 	if (status != STATUS_UNREACHABLE)
 		return status;

@@ -12,6 +12,7 @@ enum {
 	LIMIT_ID_PREFIX = 4,      /* hexadecimal digits of the shortest id prefix */
 	LIMIT_ERROR_TEXT = 256,   /* bytes of an error's text, its NUL counted */
 	LIMIT_NOTE = 1024,        /* bytes of a note */
+	LIMIT_DATA = 12288,       /* bytes of a copy in one DATA record, divisible by 3 */
 	LIMIT_WAITING = 256 * 1024, /* bytes of replies waiting for one client */
 };
 

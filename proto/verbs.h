@@ -68,8 +68,7 @@ enum {
 		OPT(OPT_GROUP) | OPT(OPT_INITIAL) | OPT(OPT_SINCE), "NODES|GRAPHS|TASKS|ALL [graph]",      \
 		"the records as of now, then every event")                                                 \
 	VERB("UNWATCH", unwatch, 0, 0, 0, 0, "", "ends the watch")                                      \
-	VERB("BACKUP", backup, 1, 1, VERB_CHANGES, 0, "path",                                           \
-		"copies the state into a new file")                                                        \
+	VERB("BACKUP", backup, 0, 0, VERB_CHANGES, 0, "", "sends a copy of the state file")             \
 	VERB("STATS", stats, 0, 0, VERB_READS, 0, "", "figures of the daemon")                          \
 	VERB("METRICS", metrics, 0, 0, VERB_READS, 0, "", "figures for a monitoring system")             \
 	VERB("QUIT", quit, 0, 0, 0, 0, "", "the daemon closes the connection")

@@ -149,9 +149,19 @@ void engine_wait(struct engine *engine, struct engine_request *request)
 	engine_wake(engine);
 }
 
-void engine_copy(struct engine *engine, const char *path, struct engine_request *request)
+struct store_copy *engine_copy_begin(struct engine *engine, struct error *error)
 {
-	errands_copy(&engine->errands, path, request);
+	return engine->store->ops->copy_begin(engine->store, error);
+}
+
+void engine_copy_read(struct engine *engine, struct store_copy *copy, struct engine_request *request)
+{
+	errands_read(&engine->errands, copy, request);
+}
+
+void engine_copy_end(struct engine *engine, struct store_copy *copy)
+{
+	engine->store->ops->copy_end(copy);
 }
 
 void engine_fetch(struct engine *engine, const struct graph *graph, struct engine_request *request)

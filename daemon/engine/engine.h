@@ -43,6 +43,8 @@ struct engine_request {
 	struct core_event event; /* filled in by who submits, all but its time; its strings must last until
 	                          * done is called, or engine_forget */
 	struct graph *fetched;   /* engine_fetch: the graph; done takes it over, and sets it NULL */
+	const void *data;        /* engine_copy_read: the piece, valid until the next call for this copy, */
+	size_t len;              /* and its length; 0 at the end of the copy */
 	/* The rest is the engine's. */
 	struct errand *errand;   /* that the store is on for it, NULL: none */
 	TAILQ_ENTRY(engine_request) entry;
@@ -69,9 +71,15 @@ const struct error *engine_lost(const struct engine *engine);
 /* Calls done at a moment when engine_clean is true; never from within. With an error, ERR_STORAGE, where
  * the state is lost: engine_clean is false then, and there is nothing to read. */
 void engine_wait(struct engine *engine, struct engine_request *request);
-/* Has the state, as it is stored at some moment from here on, copied into a file that must not exist.
- * done is called when the copy is whole and durable, or with what went wrong; never from within. */
-void engine_copy(struct engine *engine, const char *path, struct engine_request *request);
+/* Begins a copy of the state, which is the caller's until engine_copy_end. NULL with ERR_CONFLICT if there is another
+ * copy or the state is not in a file. */
+struct store_copy *engine_copy_begin(struct engine *engine, struct error *error);
+/* Reads the next piece of a copy; the first call makes it, of what is stored at some moment of this call. done
+ * finds the piece in the request, or gets an error, after which the copy can only be ended; it is never called from
+ * within. */
+void engine_copy_read(struct engine *engine, struct store_copy *copy, struct engine_request *request);
+/* Ends a copy at any time and frees it. A request that waits for it is forgotten first. */
+void engine_copy_end(struct engine *engine, struct store_copy *copy);
 /* Reads an ended graph, which has no tasks in memory, with its tasks. ERR_GONE where it is not kept any
  * more, ERR_STORAGE where the state is lost meanwhile. done is never called from within. */
 void engine_fetch(struct engine *engine, const struct graph *graph, struct engine_request *request);

@@ -61,9 +61,15 @@ static void errand_end(struct errand *errand, struct graph *graph, const struct 
 	errands->wake(errands->arg);
 }
 
-static void on_copied(void *arg, const struct error *error)
+static void on_read(void *arg, const void *data, size_t len, const struct error *error)
 {
-	errand_end(arg, NULL, error);
+	struct errand *errand = arg;
+
+	if (errand->request) {
+		errand->request->data = data;
+		errand->request->len = len;
+	}
+	errand_end(errand, NULL, error);
 }
 
 static void on_fetched(void *arg, struct graph *graph, const struct error *error)
@@ -75,11 +81,9 @@ static void on_fetched(void *arg, struct graph *graph, const struct error *error
 	errand_end(errand, graph, error);
 }
 
-void errands_copy(struct errands *errands, const char *path, struct engine_request *request)
+void errands_read(struct errands *errands, struct store_copy *copy, struct engine_request *request)
 {
-	struct store *store = errands->store;
-
-	store->ops->copy(store, path, on_copied, errand_begin(errands, request));
+	errands->store->ops->copy_read(copy, on_read, errand_begin(errands, request));
 }
 
 void errands_fetch(struct errands *errands, const struct graph *graph,

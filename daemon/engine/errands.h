@@ -1,4 +1,4 @@
-/* What the store does for a request besides commits: it copies the state, or reads a graph back. An
+/* What the store does for a request besides commits: it reads a copy of the state, or a graph. An
  * errand goes on when its request is forgotten, and its outcome is dropped then. */
 #ifndef IMD_ENGINE_ERRANDS_H
 #define IMD_ENGINE_ERRANDS_H
@@ -20,7 +20,7 @@ void errands_init(struct errands *errands, struct store *store, void (*wake)(voi
 /* When the store is gone. */
 void errands_fini(struct errands *errands);
 
-void errands_copy(struct errands *errands, const char *path, struct engine_request *request);
+void errands_read(struct errands *errands, struct store_copy *copy, struct engine_request *request);
 void errands_fetch(struct errands *errands, const struct graph *graph,
 	struct engine_request *request);
 void errands_forget(struct errands *errands, struct engine_request *request);

@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "proto/mem.h"
+#include "session_copy.h"
 
 static int policy_read(const struct request *request, struct policy *policy, struct error *error)
 {
@@ -125,13 +126,10 @@ int cmd_mark(struct session *session, const struct request *request, struct erro
 
 int cmd_backup(struct session *session, const struct request *request, struct error *error)
 {
-	const char *path = request->args[0].text;
-
-	if (path[0] != '/')
-		return error_set(error, ERR_BAD_ARGUMENT,
-			"path must begin with /, for the daemon is in a directory of its own");
+	(void)request;
+	if (session_copy_begin(session, error) < 0)
+		return -1;
 	audit_backup_started(session);
-	session_copy(session, path);
 	return 0;
 }
 

@@ -60,7 +60,7 @@ struct server {
 
 /* How many ERR lines there were, of any code. */
 uint64_t server_errors(const struct server *server);
-/* A session has ended its input and goes on watching: a hangup shows in no other way. */
+/* A session has ended its input and goes on watching, or waits for a copy: a hangup shows in no other way. */
 void server_watch_hangups(struct server *server);
 
 #endif

@@ -120,7 +120,7 @@ static void on_hangups(evutil_socket_t fd, short what, void *arg)
 		struct session *session = LINK_OWNER(link, struct session, link);
 
 		next = link->next;
-		if (!session->eof || session->watch.state == WATCH_OFF)
+		if (!session->eof || (session->watch.state == WATCH_OFF && session->copy == NULL))
 			continue;
 		if (session_hung_up(session)) {
 			session_mute(session);

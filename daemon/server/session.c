@@ -12,6 +12,7 @@
 #include "internal.h"
 #include "log.h"
 #include "proto/mem.h"
+#include "session_copy.h"
 #include "session_listing.h"
 
 enum { FLUSH_BYTES = 64 * 1024 };
@@ -99,17 +100,6 @@ static void session_changed(struct session *session, const struct error *failed)
 	}
 }
 
-static void session_copied(struct session *session, const struct error *failed)
-{
-	audit_backup_ended(session, failed);
-	if (session->quit)
-		return;
-	if (failed != NULL)
-		session_error(session, failed);
-	else
-		reply_ok(session);
-}
-
 static void session_fetched(struct session *session, const struct error *failed)
 {
 	struct engine *engine = session->server->engine;
@@ -151,18 +141,12 @@ void session_submit(struct session *session)
 	engine_submit(session->server->engine, &session->request);
 }
 
-void session_copy(struct session *session, const char *path)
-{
-	session->wait = WAIT_COPY;
-	engine_copy(session->server->engine, path, &session->request);
-}
-
 /* ---- input --------------------------------------------------------------------------------- */
 
 static bool session_may_handle(const struct session *session)
 {
-	return session->wait == WAIT_NOTHING && !session->listing_on && !session->quit &&
-		!session->dead && session_waiting(session) < LIMIT_WAITING &&
+	return session->wait == WAIT_NOTHING && !session->listing_on && session->copy == NULL &&
+		!session->quit && !session->dead && session_waiting(session) < LIMIT_WAITING &&
 		session->server->drained == NULL;
 }
 
@@ -260,8 +244,8 @@ static void session_set_reading(struct session *session)
 /* Whether nothing will come of the session any more. */
 static bool session_through(const struct session *session)
 {
-	if (session->listing_on || session->wait == WAIT_CHANGE ||
-		session->wait == WAIT_COPY || session->wait == WAIT_FETCH || session_waiting(session) > 0)
+	if (session->listing_on || session->copy != NULL || session->wait == WAIT_CHANGE ||
+		session->wait == WAIT_FETCH || session_waiting(session) > 0)
 		return false;
 	if (session->quit)
 		return true;
@@ -272,7 +256,7 @@ static bool session_through(const struct session *session)
 /* Whether something that was begun has not been answered. */
 static bool session_owes(const struct session *session)
 {
-	return session->listing_on || session_waiting(session) > 0 ||
+	return session->listing_on || session->copy != NULL || session_waiting(session) > 0 ||
 		(session->wait != WAIT_NOTHING && session->wait != WAIT_TURN && session->wait != WAIT_PASS);
 }
 
@@ -288,10 +272,10 @@ static void session_settle(struct session *session)
 		return;
 	}
 	session_set_reading(session);
+	if (session->eof && (session->watch.state != WATCH_OFF || session->copy != NULL))
+		server_watch_hangups(session->server);
 	if (session->watch.state == WATCH_OFF)
 		return;
-	if (session->eof)
-		server_watch_hangups(session->server);
 	if (session->watch.state == WATCH_BLOCKED && session_waiting(session) == 0 &&
 		!session->listing_on)
 		watch_unblock(session);
@@ -304,6 +288,8 @@ void session_go(struct session *session)
 	session->server->pass_spent = 0;
 	if (session->listing_on && session->wait == WAIT_NOTHING)
 		session_listing_go(session);
+	if (session->copy != NULL)
+		session_copy_go(session);
 	session_handle(session);
 	session_flush(session);
 	if (!session->dead)
@@ -347,7 +333,7 @@ static void on_end(struct bufferevent *bev, short what, void *arg)
 		/* libevent has disabled EV_READ. */
 		session->eof = true;
 		session->reading = false;
-		if (session->watch.state != WATCH_OFF && session_hung_up(session))
+		if ((session->watch.state != WATCH_OFF || session->copy != NULL) && session_hung_up(session))
 			session_mute(session);
 	}
 	if ((what & BEV_EVENT_WRITING) || (what & BEV_EVENT_ERROR))
@@ -416,6 +402,7 @@ void session_close(struct session *session)
 	if (session->wait != WAIT_NOTHING && session->wait != WAIT_PASS)
 		engine_forget(server->engine, &session->request);
 	session->wait = WAIT_NOTHING;
+	session_copy_drop(session);
 	session_listing_drop(session);
 	free(session->strings);
 	session->strings = NULL;
@@ -460,7 +447,7 @@ void session_shut_down(struct session *session, const struct error *why)
  * would be taken for the reply. */
 static bool session_owes_change(const struct session *session)
 {
-	return session->wait == WAIT_CHANGE || session->wait == WAIT_COPY ||
+	return session->wait == WAIT_CHANGE ||
 		(session->listing_on && session->finish == FINISH_PLAN && session->listing.preview == NULL);
 }
 

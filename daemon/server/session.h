@@ -2,7 +2,7 @@
  *
  * Input is handled line by line, in order, while nothing is in the way of the next reply:
  *   - the session waits for the engine (session->wait),
- *   - a listing is not made to its end,
+ *   - a listing is not made to its end, or a copy not sent to its end,
  *   - LIMIT_WAITING bytes of replies wait for the client to read,
  *   - it has quit.
  * Each of these ends in a call of session_go, which goes on with the next line. */
@@ -23,7 +23,7 @@ enum session_wait {
 	WAIT_PASS,    /* for a later pass of the loop; the line is still in the input */
 	WAIT_TURN,    /* for the state to be durable; the line is still in the input */
 	WAIT_CHANGE,  /* for what was submitted */
-	WAIT_COPY,    /* for a copy of the state */
+	WAIT_COPY,    /* for the next piece of a copy */
 	WAIT_FETCH,   /* for a graph that is not in memory */
 	WAIT_LISTING, /* for the state to be durable, to go on with the listing */
 };
@@ -61,6 +61,8 @@ struct session {
 		uint32_t tasks;   /* counted in server->previews, */
 		bool reader;      /* as those of one who may only read */
 	} preview;
+	struct store_copy *copy; /* of the state, which is being sent; NULL: none */
+	uint64_t copied;         /* bytes of it that were sent */
 	struct watch watch;
 	struct engine_request request;
 	char *strings;          /* owned; what the request points to */
@@ -103,8 +105,6 @@ void session_error(struct session *session, const struct error *error);
 void session_flush(struct session *session);
 /* Has the change in session->request carried out; its reply is made when it is. */
 void session_submit(struct session *session);
-/* Has the state copied; the reply is made when that is done. */
-void session_copy(struct session *session, const char *path);
 /* Lists parts of a graph that it takes over. ERR_TOO_MANY where there are too many such. */
 int session_list_own(struct session *session, unsigned parts, struct graph *graph, const char *group,
 	enum session_finish finish, struct error *error);

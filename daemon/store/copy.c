@@ -1,97 +1,212 @@
+/* A copy goes through these states, in one direction:
+ *
+ *   NEW      nothing was done
+ *   MAKING   SQLite writes pages into the snapshot, which has no name any more
+ *   MADE     SQLite is done with it, and it is read
+ *   CLOSED   it was read to its end, or something failed
+ *
+ * Whoever began it may end it in each of them, also while the runner works on it: then the job runs to its end and its
+ * outcome is dropped. Files are closed by jobs too, because close() may wait for a disk. */
 #include "copy.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "proto/mem.h"
+#include "snapshot.h"
 
-enum { FILL_BYTES = 1 << 20 };
+enum { COPY_PAGES = 256 }; /* in a job */
 
-static const char *name_of(const struct copy_file *copy)
+struct store_copy {
+	struct copy_source *source;
+	struct job job;
+	bool working;             /* the job is the runner's */
+	bool ended;               /* by whoever began it */
+	/* The worker's, while it works: */
+	enum { COPY_NEW, COPY_MAKING, COPY_MADE, COPY_CLOSED } state;
+	struct snapshot snapshot;
+	struct db_backup *backup; /* of COPY_MAKING */
+	off_t offset;             /* of the next piece */
+	bool failed;
+	struct error error;
+	bool read;                /* there is a piece, */
+	size_t len;               /* of this length; 0 at the end */
+	char data[STORE_COPY_PIECE];
+	/* Whom to tell of the piece: */
+	store_read_fn *done;
+	void *arg;
+};
+
+/* ---- in the runner ------------------------------------------------------------------------- */
+
+static int copy_create(struct store_copy *copy)
 {
-	const char *slash = strrchr(copy->path, '/');
+	struct db *db = copy->source->db;
 
-	return slash != NULL ? slash + 1 : copy->path;
-}
-
-static int open_directory(const char *path)
-{
-	char *directory = mem_strdup(path);
-	char *slash = strrchr(directory, '/');
-	int fd;
-
-	if (slash != NULL)
-		slash[slash == directory] = '\0';
-	fd = open(slash != NULL ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(directory);
-	return fd;
-}
-
-int copy_file_make(struct copy_file *copy, const char *path, struct error *error)
-{
-	int number;
-
-	*copy = (struct copy_file){.path = mem_strdup(path), .file = -1};
-	copy->directory = open_directory(path);
-	if (copy->directory >= 0)
-		copy->file = openat(copy->directory, name_of(copy),
-			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
-	if (copy->file >= 0)
-		return 0;
-	number = errno;
-	copy_file_end(copy, false);
-	return error_set(error, number == EEXIST ? ERR_CONFLICT : ERR_STORAGE,
-		"%s cannot be made: %s", path, strerror(number));
-}
-
-static int fail(const struct copy_file *copy, struct error *error)
-{
-	return error_set(error, ERR_STORAGE, "%s cannot be written: %s", copy->path, strerror(errno));
-}
-
-int copy_file_fill(struct copy_file *copy, int from, struct error *error)
-{
-	ssize_t copied = copy_file_range(from, NULL, copy->file, NULL, FILL_BYTES, 0);
-
-	if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS)) {
-		char *bytes = mem_alloc(FILL_BYTES);
-
-		copied = read(from, bytes, FILL_BYTES);
-		if (copied > 0)
-			copied = write(copy->file, bytes, (size_t)copied) == copied ? copied : -1;
-		free(bytes);
-	}
-	if (copied < 0)
-		return fail(copy, error);
-	if (copied > 0)
-		return 1;
-	if (fsync(copy->file) < 0 || fsync(copy->directory) < 0)
-		return fail(copy, error);
+	snapshot_sweep(db_path(db));
+	if (snapshot_create(&copy->snapshot, db_path(db), &copy->error) < 0 ||
+		db_backup_begin(db, copy->snapshot.path, &copy->backup, &copy->error) < 0 ||
+		snapshot_unlink(&copy->snapshot, &copy->error) < 0)
+		return -1;
+	copy->state = COPY_MAKING;
 	return 0;
 }
 
-/* Whether the name still is that of the file that was made. */
-static bool is_ours(const struct copy_file *copy)
+static int copy_make_more(struct store_copy *copy)
 {
-	struct stat made, there;
+	int more = db_backup_step(copy->backup, COPY_PAGES, &copy->error);
 
-	return fstat(copy->file, &made) == 0 &&
-		fstatat(copy->directory, name_of(copy), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-		made.st_dev == there.st_dev && made.st_ino == there.st_ino;
+	if (more != 0)
+		return more < 0 ? -1 : 0;
+	db_backup_end(copy->backup);
+	copy->backup = NULL;
+	copy->state = COPY_MADE;
+	return snapshot_seal(&copy->snapshot, &copy->error);
 }
 
-void copy_file_end(struct copy_file *copy, bool whole)
+static int copy_read_piece(struct store_copy *copy)
 {
-	if (copy->file >= 0 && !whole && is_ours(copy))
-		unlinkat(copy->directory, name_of(copy), 0);
-	if (copy->file >= 0)
-		close(copy->file);
-	if (copy->directory >= 0)
-		close(copy->directory);
-	free(copy->path);
-	*copy = (struct copy_file){.directory = -1, .file = -1};
+	ssize_t len = snapshot_read(&copy->snapshot, copy->data, sizeof copy->data, copy->offset,
+		&copy->error);
+
+	if (len < 0)
+		return -1;
+	copy->read = true;
+	copy->len = (size_t)len;
+	copy->offset += len;
+	return 0;
+}
+
+static void copy_close(struct store_copy *copy)
+{
+	pthread_mutex_lock(copy->source->mutex);
+	db_backup_end(copy->backup);
+	pthread_mutex_unlock(copy->source->mutex);
+	copy->backup = NULL;
+	snapshot_close(&copy->snapshot);
+	copy->state = COPY_CLOSED;
+}
+
+static int copy_step(struct store_copy *copy)
+{
+	int ret;
+
+	if (copy->state == COPY_MADE)
+		return copy_read_piece(copy);
+	pthread_mutex_lock(copy->source->mutex);
+	ret = copy->state == COPY_NEW ? copy_create(copy) : copy_make_more(copy);
+	pthread_mutex_unlock(copy->source->mutex);
+	return ret;
+}
+
+static void copy_work(void *arg)
+{
+	struct store_copy *copy = arg;
+
+	copy->failed = copy_step(copy) < 0;
+	if (copy->failed || (copy->read && copy->len == 0))
+		copy_close(copy);
+}
+
+static void close_work(void *arg)
+{
+	copy_close(arg);
+}
+
+/* ---- in the loop --------------------------------------------------------------------------- */
+
+static void copy_free(struct store_copy *copy)
+{
+	copy->source->copy = NULL;
+	free(copy);
+}
+
+static void close_done(void *arg)
+{
+	copy_free(arg);
+}
+
+static void copy_run(struct store_copy *copy)
+{
+	copy->working = true;
+	copy->source->runner->ops->run(copy->source->runner, &copy->job);
+}
+
+static void copy_finish(struct store_copy *copy)
+{
+	if (copy->state == COPY_CLOSED) {
+		copy_free(copy);
+		return;
+	}
+	copy->job.work = close_work;
+	copy->job.done = close_done;
+	copy_run(copy);
+}
+
+/* Whoever is told may end the copy, or read on. */
+static void copy_tell(struct store_copy *copy, const struct error *error)
+{
+	store_read_fn *done = copy->done;
+
+	copy->done = NULL;
+	done(copy->arg, copy->data, error ? 0 : copy->len, error);
+}
+
+static void copy_done(void *arg)
+{
+	static const struct error ended = {ERR_CONFLICT, "the copy was ended"};
+	struct store_copy *copy = arg;
+
+	copy->working = false;
+	if (copy->ended) {
+		copy_tell(copy, &ended);
+		copy_finish(copy);
+	} else if (copy->failed) {
+		copy_tell(copy, &copy->error);
+	} else if (copy->read) {
+		copy_tell(copy, NULL);
+	} else {
+		copy_run(copy);
+	}
+}
+
+struct store_copy *copy_begin(struct copy_source *source, struct error *error)
+{
+	struct store_copy *copy;
+
+	if (source->copy) {
+		error_set(error, ERR_CONFLICT, "another copy is in progress; there is one at a time");
+		return NULL;
+	}
+	copy = mem_zalloc(1, sizeof *copy);
+	copy->source = source;
+	copy->job = (struct job){.work = copy_work, .done = copy_done, .arg = copy};
+	copy->snapshot.fd = -1;
+	source->copy = copy;
+	return copy;
+}
+
+void copy_read(struct store_copy *copy, store_read_fn *done, void *arg)
+{
+	assert(!copy->working && !copy->ended && copy->state != COPY_CLOSED);
+	copy->read = false;
+	copy->done = done;
+	copy->arg = arg;
+	copy_run(copy);
+}
+
+void copy_end(struct store_copy *copy)
+{
+	assert(!copy->ended);
+	copy->ended = true;
+	if (!copy->working)
+		copy_finish(copy);
+}
+
+void copy_source_fini(struct copy_source *source)
+{
+	if (!source->copy)
+		return;
+	copy_close(source->copy);
+	copy_free(source->copy);
 }

@@ -1,25 +1,28 @@
-/* A file that is made anew and filled from another one. Its directory is held from the beginning, and
- * nothing but the file that was made here is ever written or removed, whatever others do with the
- * names on the way to it. */
+/* Copies of the state in a file. A copy is made some pages at a time in a private file, and then read in pieces. Each
+ * step is a job of the runner, so commits have their turn in between, and the loop never waits for a disk. */
 #ifndef IMD_STORE_COPY_H
 #define IMD_STORE_COPY_H
 
-#include <stdbool.h>
+#include <pthread.h>
 
-#include "proto/error.h"
+#include "runner.h"
+#include "sqlite.h"
+#include "store.h"
 
-struct copy_file {
-	int directory; /* -1: there is none */
-	int file;
-	char *path;    /* for messages; its last part is the name in the directory */
+/* What copies are made of, and the one that there is. */
+struct copy_source {
+	struct runner *runner;
+	struct db *db;
+	pthread_mutex_t *mutex;  /* held while the database is used */
+	struct store_copy *copy; /* NULL: none */
 };
 
-/* Makes the file, for its owner alone. ERR_CONFLICT where there is something of that name. */
-int copy_file_make(struct copy_file *copy, const char *path, struct error *error);
-/* Appends some of what is left of the open file `from`: 1 where there is more; 0 where all was
- * copied, and is durable. */
-int copy_file_fill(struct copy_file *copy, int from, struct error *error);
-/* Removes the file unless it is whole. */
-void copy_file_end(struct copy_file *copy, bool whole);
+/* As the port has them (store.h). */
+struct store_copy *copy_begin(struct copy_source *source, struct error *error);
+void copy_read(struct store_copy *copy, store_read_fn *done, void *arg);
+void copy_end(struct store_copy *copy);
+
+/* When the runner is gone: frees the copy, whatever its state. */
+void copy_source_fini(struct copy_source *source);
 
 #endif

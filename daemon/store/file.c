@@ -1,6 +1,5 @@
 /* The state in a file. A commit is copied from the core into rows, and the runner writes the rows; there
- * is one set of rows, for there is one commit at a time. A copy of the file is made some pages at a
- * time, each a job of the runner's, so that commits have their turn in between.
+ * is one set of rows, for there is one commit at a time. Copies are in copy.c.
  *
  * The database is used by one thread at a time, under the mutex: by the runner's, and by the loop's to
  * load. */
@@ -8,30 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copy.h"
 #include "files.h"
 #include "load.h"
+#include "private_copy.h"
 #include "proto/mem.h"
 #include "schema.h"
-#include "private_copy.h"
+#include "snapshot.h"
 #include "store.h"
 #include "tables.h"
-
-enum { COPY_PAGES = 256 }; /* a job */
 
 struct probe {
 	struct job job;
 	bool failed;
-	struct error error;
-	store_done_fn *done;
-	void *arg;
-};
-
-struct copy {
-	struct store_file *file;
-	struct job job;
-	char *path;
-	struct db_backup *backup;
-	int more;            /* of db_backup_step */
 	struct error error;
 	store_done_fn *done;
 	void *arg;
@@ -63,7 +51,7 @@ struct store_file {
 	store_done_fn *done; /* NULL: no commit is under way */
 	void *arg;
 	struct probe probe;
-	struct copy *copy;   /* NULL: none is under way */
+	struct copy_source copies;
 	TAILQ_HEAD(, fetch) fetches;
 };
 
@@ -162,65 +150,9 @@ static void file_probe(struct store *store, store_done_fn *done, void *arg)
 
 /* ---- copies -------------------------------------------------------------------------------- */
 
-static void copy_free(struct copy *copy)
+static struct store_copy *file_copy_begin(struct store *store, struct error *error)
 {
-	if (copy == NULL)
-		return;
-	db_backup_end(copy->backup);
-	free(copy->path);
-	free(copy);
-}
-
-static void copy_work(void *arg)
-{
-	struct copy *copy = arg;
-
-	pthread_mutex_lock(&copy->file->mutex);
-	if (copy->backup == NULL)
-		copy->more = db_backup_begin(copy->file->db, copy->path, &copy->backup,
-				     &copy->error) < 0 ? -1 : 1;
-	else
-		copy->more = db_backup_step(copy->backup, COPY_PAGES, &copy->error);
-	pthread_mutex_unlock(&copy->file->mutex);
-}
-
-static void copy_done(void *arg)
-{
-	struct copy *copy = arg;
-	struct store_file *file = copy->file;
-
-	if (copy->more > 0) {
-		file->runner->ops->run(file->runner, &copy->job);
-		return;
-	}
-	pthread_mutex_lock(&file->mutex);
-	db_backup_end(copy->backup);
-	copy->backup = NULL;
-	pthread_mutex_unlock(&file->mutex);
-	file->copy = NULL;
-	copy->done(copy->arg, copy->more < 0 ? &copy->error : NULL);
-	copy_free(copy);
-}
-
-static void file_copy(struct store *store, const char *path, store_done_fn *done, void *arg)
-{
-	struct store_file *file = file_of(store);
-	struct copy *copy;
-	struct error error;
-
-	if (file->copy != NULL) {
-		error_set(&error, ERR_CONFLICT, "another copy is being made");
-		done(arg, &error);
-		return;
-	}
-	copy = mem_zalloc(1, sizeof *copy);
-	copy->file = file;
-	copy->job = (struct job){.work = copy_work, .done = copy_done, .arg = copy};
-	copy->path = mem_strdup(path);
-	copy->done = done;
-	copy->arg = arg;
-	file->copy = copy;
-	file->runner->ops->run(file->runner, &copy->job);
+	return copy_begin(&file_of(store)->copies, error);
 }
 
 /* ---- graphs that are read back ------------------------------------------------------------- */
@@ -276,7 +208,7 @@ static void file_free(struct store *store)
 	struct store_file *file = file_of(store);
 
 	file->runner->ops->free(file->runner);
-	copy_free(file->copy);
+	copy_source_fini(&file->copies);
 	fetches_free(file);
 	tables_fini(&file->tables);
 	db_close(file->db);
@@ -307,7 +239,9 @@ static struct store_file *file_new(struct runner *runner)
 		.load = file_load,
 		.commit = file_commit,
 		.probe = file_probe,
-		.copy = file_copy,
+		.copy_begin = file_copy_begin,
+		.copy_read = copy_read,
+		.copy_end = copy_end,
 		.fetch = file_fetch,
 		.free = file_free,
 	};
@@ -332,7 +266,10 @@ static int file_open(struct store_file *file, const char *name, struct error *er
 		return -1;
 	ret = db_open(place.path, name, true, &file->db, error);
 	trust_path_fini(&place);
-	return ret < 0 ? -1 : schema_set_up(file->db, name, true, error);
+	if (ret < 0 || schema_set_up(file->db, name, true, error) < 0)
+		return -1;
+	snapshot_sweep(db_path(file->db));
+	return 0;
 }
 
 /* Once it is open, the copy needs no name. */
@@ -356,6 +293,7 @@ static int finish_opening(struct store_file *file, int opened, const char *name,
 		file_free(&file->store);
 		return -1;
 	}
+	file->copies = (struct copy_source){.runner = file->runner, .db = file->db, .mutex = &file->mutex};
 	*ret_store = &file->store;
 	return 0;
 }

@@ -31,13 +31,11 @@ static void memory_probe(struct store *store, store_done_fn *done, void *arg)
 	done(arg, NULL);
 }
 
-static void memory_copy(struct store *store, const char *path, store_done_fn *done, void *arg)
+static struct store_copy *memory_copy_begin(struct store *store, struct error *error)
 {
-	struct error error;
-
 	(void)store;
-	error_set(&error, ERR_CONFLICT, "the state is in memory: there is nothing to copy to %s", path);
-	done(arg, &error);
+	error_set(error, ERR_CONFLICT, "the state is kept in memory only (--state=:memory:): there is nothing to copy");
+	return NULL;
 }
 
 static void memory_free(struct store *store)
@@ -52,7 +50,7 @@ struct store *store_memory_new(void)
 		.load = memory_load,
 		.commit = memory_commit,
 		.probe = memory_probe,
-		.copy = memory_copy,
+		.copy_begin = memory_copy_begin,
 		.free = memory_free,
 	};
 	struct store *store = mem_zalloc(1, sizeof *store);

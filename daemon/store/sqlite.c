@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "copy.h"
 #include "guard.h"
 #include "proto/mem.h"
 
@@ -196,6 +195,11 @@ void db_close(struct db *db)
 	free(db);
 }
 
+const char *db_path(const struct db *db)
+{
+	return sqlite3_db_filename(db->sqlite, "main");
+}
+
 /* ---- SQL ----------------------------------------------------------------------------------- */
 
 int db_run(struct db *db, const char *sql, struct error *error)
@@ -356,47 +360,32 @@ const void *db_column_blob(struct db_statement *statement, int column, size_t *r
 
 /* ---- copies -------------------------------------------------------------------------------- */
 
-/* SQLite makes the copy beside the state file, where nobody else has a say in names; from there it goes
- * into the file that was asked for. */
 struct db_backup {
-	struct copy_file copy;
-	char *path;          /* of what SQLite makes */
-	sqlite3 *target;     /* NULL behind it */
+	sqlite3 *target;        /* NULL once the copy is whole */
 	sqlite3_backup *backup;
-	int made;            /* what was made, to be read; -1 before */
-	bool whole;
 };
 
-static char *path_beside(const struct db *db)
+static int backup_failed(int code, struct error *error)
 {
-	char *path = mem_alloc(strlen(db->path) + sizeof "-copy");
-
-	return strcat(strcpy(path, db->path), "-copy");
+	return error_set(error, ERR_STORAGE, "the copy of the state cannot be written: %s", sqlite3_errstr(code));
 }
 
-int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup,
-	struct error *error)
+int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup, struct error *error)
 {
-	/* What it holds counts only when it was copied, so it need not be durable. */
+	/* A copy that is not whole when the process ends is lost anyway. */
 	static const char settings[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
-	struct copy_file copy;
-	struct db_backup *backup;
+	struct db_backup *backup = mem_zalloc(1, sizeof *backup);
+	int code = sqlite3_open_v2(path, &backup->target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+			SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
 
-	if (copy_file_make(&copy, path, error) < 0)
-		return -1;
-	backup = mem_zalloc(1, sizeof *backup);
-	backup->copy = copy;
-	backup->made = -1;
-	backup->path = path_beside(db);
-	unlink(backup->path); /* of a daemon that was killed */
-	if (sqlite3_open_v2(backup->path, &backup->target, SQLITE_OPEN_READWRITE |
-			SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
-		sqlite3_exec(backup->target, settings, NULL, NULL, NULL) == SQLITE_OK)
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(backup->target, settings, NULL, NULL, NULL);
+	if (code == SQLITE_OK) {
 		backup->backup = sqlite3_backup_init(backup->target, "main", db->sqlite, "main");
-	if (backup->backup == NULL) {
-		error_set(error, ERR_STORAGE, "%s cannot be made: %s", backup->path,
-			backup->target != NULL ? sqlite3_errmsg(backup->target)
-					       : sqlite3_errstr(SQLITE_NOMEM));
+		code = backup->backup != NULL ? SQLITE_OK : sqlite3_extended_errcode(backup->target);
+	}
+	if (code != SQLITE_OK) {
+		backup_failed(code, error);
 		db_backup_end(backup);
 		return -1;
 	}
@@ -404,41 +393,22 @@ int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_back
 	return 0;
 }
 
-static int backup_failed(const struct db_backup *backup, const char *why, struct error *error)
+int db_backup_step(struct db_backup *backup, int pages, struct error *error)
 {
-	return error_set(error, ERR_STORAGE, "%s cannot be written: %s", backup->path, why);
-}
+	int code = sqlite3_backup_step(backup->backup, pages);
 
-/* SQLite has made its copy: from here on it is a file like any. */
-static int backup_made(struct db_backup *backup, struct error *error)
-{
-	int code = sqlite3_backup_finish(backup->backup);
-
+	if (code == SQLITE_OK)
+		return 1;
+	if (code != SQLITE_DONE)
+		return backup_failed(code, error);
+	code = sqlite3_backup_finish(backup->backup);
 	backup->backup = NULL;
 	if (code == SQLITE_OK)
 		code = sqlite3_close(backup->target);
 	if (code != SQLITE_OK)
-		return backup_failed(backup, sqlite3_errstr(code), error);
+		return backup_failed(code, error);
 	backup->target = NULL;
-	backup->made = open(backup->path, O_RDONLY | O_CLOEXEC);
-	return backup->made < 0 ? backup_failed(backup, strerror(errno), error) : 1;
-}
-
-int db_backup_step(struct db_backup *backup, int pages, struct error *error)
-{
-	int code, more;
-
-	if (backup->target == NULL) {
-		more = copy_file_fill(&backup->copy, backup->made, error);
-		backup->whole = more == 0;
-		return more;
-	}
-	code = sqlite3_backup_step(backup->backup, pages);
-	if (code == SQLITE_OK)
-		return 1;
-	if (code != SQLITE_DONE)
-		return backup_failed(backup, sqlite3_errstr(code), error);
-	return backup_made(backup, error);
+	return 0;
 }
 
 void db_backup_end(struct db_backup *backup)
@@ -447,10 +417,5 @@ void db_backup_end(struct db_backup *backup)
 		return;
 	sqlite3_backup_finish(backup->backup);
 	sqlite3_close(backup->target);
-	if (backup->made >= 0)
-		close(backup->made);
-	unlink(backup->path);
-	copy_file_end(&backup->copy, backup->whole);
-	free(backup->path);
 	free(backup);
 }

@@ -24,6 +24,8 @@ int db_open_memory(struct db **ret_db, struct error *error);
 void db_close(struct db *db);
 /* Until this call, each statement may only do as much work as it takes to read imd's schema. */
 void db_trust_schema(struct db *db);
+/* The path of the file, absolute and without symbolic links. */
+const char *db_path(const struct db *db);
 
 /* Runs SQL that has no result. */
 int db_run(struct db *db, const char *sql, struct error *error);
@@ -67,12 +69,11 @@ int64_t db_column_number(struct db_statement *statement, int column);
 const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len);
 const void *db_column_blob(struct db_statement *statement, int column, size_t *ret_len);
 
-/* A copy into a file that must not exist, some pages at a time; what is committed in between is in it. */
-int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup,
-	struct error *error);
-/* 1: there is more to do; 0: the copy is whole and durable. After 0 and -1 only db_backup_end is left,
- * which removes a copy that is not whole. */
+/* A copy into an empty file at a path without symbolic links, some pages at a time; what is committed in between is
+ * in it. Once this has returned the file needs its name no longer. */
+int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup, struct error *error);
+/* 1: there is more to do; 0: the copy is whole, and closed. After 0 and -1 only db_backup_end is left. */
 int db_backup_step(struct db_backup *backup, int pages, struct error *error);
-void db_backup_end(struct db_backup *backup);
+void db_backup_end(struct db_backup *backup); /* NULL is none */
 
 #endif

@@ -3,14 +3,24 @@
 #define IMD_STORE_STORE_H
 
 #include "core/core.h"
+#include "proto/limits.h"
 #include "runner.h"
 
-/* The outcome of a commit or a copy: error is NULL when everything is durable. After a failure nothing of
- * the commit is stored, and there is no copy. Where the process ends before it is told, a commit is
- * stored or it is not, and as a whole. */
+/* The outcome of a commit: error is NULL when everything is durable. After a failure nothing of the commit
+ * is stored. Where the process ends before it is told, a commit is stored or it is not, and as a whole. */
 typedef void store_done_fn(void *arg, const struct error *error);
 
 typedef void store_fetched_fn(void *arg, struct graph *graph, const struct error *error);
+
+/* A copy of the state. It belongs to whoever began it. */
+struct store_copy;
+
+/* A piece of a copy is this long, except the last one. */
+enum { STORE_COPY_PIECE = 8 * LIMIT_DATA };
+
+/* The next piece of a copy, valid until the next copy_read or copy_end; len 0 is the end. After an error only
+ * copy_end is left. */
+typedef void store_read_fn(void *arg, const void *data, size_t len, const struct error *error);
 
 struct store {
 	const struct store_ops *ops;
@@ -31,10 +41,14 @@ struct store_ops {
 	 * once, from within the call or later, unless the store is freed before; one is tried at a time,
 	 * while a commit is under way too. */
 	void (*probe)(struct store *store, store_done_fn *done, void *arg);
-	/* Begins a copy of the state, as it is stored at some moment from here on, into a file that must
-	 * not exist. done is called once, from within the call or later, unless the store is freed
-	 * before; there is one copy at a time. ERR_CONFLICT where it cannot be begun. */
-	void (*copy)(struct store *store, const char *path, store_done_fn *done, void *arg);
+	/* Begins a copy of the state. There is one at a time. NULL with ERR_CONFLICT if there is another, or nothing
+	 * to copy; then the other two functions may be NULL. */
+	struct store_copy *(*copy_begin)(struct store *store, struct error *error);
+	/* Reads the next piece; the first call makes the copy, of the state as it is stored at some moment of this call.
+	 * done is called once, from within the call or later, unless the store is freed before. */
+	void (*copy_read)(struct store_copy *copy, store_read_fn *done, void *arg);
+	/* Ends a copy at any time, and frees it. A read that is in progress gets an error. Not after the store is freed. */
+	void (*copy_end)(struct store_copy *copy);
 	/* Reads an ended graph with its tasks. done is called once, from within the call or later,
 	 * unless the store is freed before: with a graph in no list, which is then its own; or with
 	 * NULL and an error, ERR_GONE where it is not stored. NULL: the store gives nothing back. */

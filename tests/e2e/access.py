@@ -38,8 +38,7 @@ GROUPS = {
 
 OPEN_TO_ALL = {"PING", "HELP", "UNWATCH", "QUIT"}
 CHANGES = {"UPDATE", "KILL", "MARK", "CANCEL", "BACKUP"}
-ARGUMENTS = {"size version": "1 1", "node": "ffff", "graph": "ffff", "path": "/nowhere/copy",
-             "NODES|GRAPHS|TASKS|ALL": "ALL"}
+ARGUMENTS = {"size version": "1 1", "node": "ffff", "graph": "ffff", "NODES|GRAPHS|TASKS|ALL": "ALL"}
 
 # What the groups of the options are in each column of the matrix.
 CONFIGURATIONS = {

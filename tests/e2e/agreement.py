@@ -31,7 +31,7 @@ def proto_record_keys():
     keys = {}
     for match in re.finditer(r"^(6\.\d)  ([A-Z]+)\b", source("proto.txt"), re.M):
         first = section(match.group(1)).strip("\n").split("\n\n")[0]
-        keys[match.group(2)] = re.findall(r"^    ([a-z][a-z-]*)", first, re.M)
+        keys[match.group(2)] = re.findall(r"^    ([a-z][a-z0-9-]*)", first, re.M)
     return keys
 
 
@@ -210,7 +210,7 @@ def all_sorts(imd):
     client.ok(f"CANCEL {cancelled}")
     lines.extend(watcher.await_end(cancelled))
     for request in ("SPECS", "NODES all=yes", "GRAPHS", "GROUPS", "STATS", "HELP", f"TASKS {overtaken}",
-                    "PLAN 9 9"):
+                    "PLAN 9 9", "BACKUP"):
         lines += client.ok(request).records
     for graph in client.ok("GRAPHS group=*").records:
         lines += client.ok(f"GRAPH {graph['id']}").records

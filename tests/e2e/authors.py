@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 
-from imdtest import (IMCTL, IMD, await_that, case, environment, equal, expect, main, matches, need_imctl,
+from imdtest import (IMCTL, IMD, await_that, backup, case, environment, equal, expect, main, matches, need_imctl,
                      new_path, run, spawn)
 from users import As, UserDatabase, path_for_all
 
@@ -75,9 +75,7 @@ class House:
 
     def history(self):
         """graph: the same by the view, in a copy of the state."""
-        path = new_path("copy.db")
-        self.root.ok(f"BACKUP {path}")
-        rows = sqlite3.connect(path)
+        rows = sqlite3.connect(backup(self.root, new_path("copy.db")))
         found = rows.execute("SELECT graph, reason, user, cancelled_by FROM history").fetchall()
         rows.close()
         return {graph: tuple(rest) for graph, *rest in found}

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Copies of the state while the daemon is at work: whole, sound, and good to start on."""
+"""Copies of the state while the daemon is at work: whole, good to start on, and sent to the client: the daemon opens
+no path that a client names, and nothing of a copy is left when it is over, however it ends."""
 
 import os
-import stat
-import subprocess
+import resource
+import signal
+import sqlite3
 
 from imdmodel import nodes_of
-from imdtest import IMD, IMCTL, Daemon, case, equal, expect, main, matches, need_imctl, new_path, run
+from imdtest import (DATA_BYTES, IMD, Daemon, await_that, backup, case, copy_of, equal, expect, joined, main, matches,
+                     new_path, run, sanitized)
+
+NODES = 5000  # a state of a megabyte and more, which no socket takes at once
 
 
 def check(path):
@@ -15,6 +20,32 @@ def check(path):
     matches(r": sound: groups=\d+ revisions=\d+ graphs=\d+ live-nodes=\d+ events=\d+$", out)
 
 
+class Big(Daemon):
+    """A daemon with a large state in a directory of its own."""
+
+    def __init__(self, nodes=NODES):
+        self.folder = new_path("folder")
+        os.mkdir(self.folder)
+        super().__init__("--mock-delay=0", f"--state={self.folder}/imd.db")
+        self.before = self.descriptors()
+        with self.client() as client, self.client() as watcher:
+            watcher.ok("WATCH GRAPHS")
+            watcher.await_end(client.ok(f"UPDATE {nodes} 1 quiet=yes").end["graph"])
+
+    def names(self):
+        return sorted(os.listdir(self.folder))
+
+    def is_as_before(self):
+        """Nothing of any copy is left, and the next one works."""
+        await_that(lambda: self.descriptors() == self.before,
+                   lambda: f"there are {self.before} descriptors, not {self.descriptors()}")
+        equal(self.names(), ["imd.db", "imd.db-wal"], "the directory of the state")
+        with self.client() as client:
+            await_that(lambda: client.ask("BACKUP").code is None, "there is another copy")
+
+
+# ---- whole --------------------------------------------------------------------------------------------
+
 @case
 def a_copy_starts_elsewhere():
     path = new_path("copy.db")
@@ -22,11 +53,10 @@ def a_copy_starts_elsewhere():
         client, watcher = imd.client(), imd.client()
         watcher.ok("WATCH GRAPHS")
         watcher.await_end(client.ok('UPDATE 5 1 note="of old"').end["graph"])
-        client.ok(f"BACKUP {path}")
+        backup(client, path)
         nodes, specs = nodes_of(client), [str(line) for line in client.ok("SPECS").records]
         graphs = [str(line) for line in client.ok("GRAPHS").records]
         watcher.await_end(client.ok("UPDATE 0 1").end["graph"])
-    equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "the mode of the copy")
     check(path)
     with Daemon("--mock-delay=0", f"--state={path}") as imd:
         client = imd.client()
@@ -46,8 +76,7 @@ def copies_in_the_middle_of_upgrades():
         for version in range(2, 8):
             graph = client.ok(f"UPDATE 40 {version} max-unavailable=5 quiet=yes").end["graph"]
             watcher.event()
-            paths.append(new_path("copy.db"))
-            other.ok(f"BACKUP {paths[-1]}")
+            paths.append(backup(other, new_path("copy.db")))
         watcher.await_end(graph)
     for path in paths:
         check(path)
@@ -65,41 +94,198 @@ def copies_in_the_middle_of_upgrades():
 
 
 @case
-def what_is_there_is_never_written_over():
-    path = new_path("mine")
-    with open(path, "w", encoding="ascii") as file:
-        file.write("mine")
-    with Daemon() as imd:
+def a_copy_can_be_read_without_a_log():
+    """By who may read the file alone: opening it makes no other."""
+    folder = new_path("folder")
+    os.mkdir(folder)
+    with Daemon("--mock-delay=0") as imd:
         client = imd.client()
-        client.fails(f"BACKUP {path}", "conflict", "File exists")
-        client.fails(f"BACKUP {new_path('nowhere')}/copy.db", "storage", "No such file")
-        client.fails("BACKUP copy.db", "bad-argument", "must begin with /")
-        client.fails("BACKUP", "bad-argument", "takes 1 argument")
-    with open(path, encoding="ascii") as file:
-        equal(file.read(), "mine", "what was there")
+        client.ok("UPDATE 3 1 quiet=yes")
+        path = backup(client, os.path.join(folder, "copy.db"))
+    rows = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    equal(rows.execute("SELECT size FROM history").fetchall(), [(3,)], "the history")
+    equal(os.listdir(folder), ["copy.db"], "the directory of the copy while it is read")
+    equal(rows.execute("PRAGMA journal_mode").fetchall(), [("delete",)], "the journal")
+    rows.close()
 
 
 @case
-def nothing_beside_it_is_touched():
-    """Neither files that SQLite would name so, nor what a link of that name leads to."""
-    directory = new_path("directory")
-    os.mkdir(directory)
-    path = os.path.join(directory, "copy.db")
-    for name in ("copy.db-wal", "copy.db-journal", "copy.db-copy", "elsewhere"):
-        with open(os.path.join(directory, name), "w", encoding="ascii") as file:
-            file.write(name)
-    os.symlink("elsewhere", os.path.join(directory, "link"))
-    os.symlink("nowhere", os.path.join(directory, "dangling"))
+def the_state_may_be_at_the_end_of_a_link():
+    folder = new_path("folder")
+    os.mkdir(folder)
+    os.symlink(folder, f"{folder}.link")
+    with Daemon("--mock-delay=0", f"--state={folder}.link/imd.db") as imd:
+        client = imd.client()
+        client.ok("UPDATE 3 1 quiet=yes")
+        check(backup(client, new_path("copy.db")))
+
+
+# ---- sent ---------------------------------------------------------------------------------------------
+
+@case
+def no_path_of_a_client_is_opened():
+    folder = new_path("folder")
+    os.mkdir(folder)
+    path = os.path.join(folder, "copy.db")
+    os.mkfifo(os.path.join(folder, "fifo"))
     with Daemon() as imd:
         client = imd.client()
-        client.ok(f"BACKUP {path}")
-        for link in ("link", "dangling"):
-            client.fails(f"BACKUP {os.path.join(directory, link)}", "conflict", "File exists")
-    for name in ("copy.db-wal", "copy.db-journal", "copy.db-copy", "elsewhere"):
-        with open(os.path.join(directory, name), encoding="ascii") as file:
-            equal(file.read(), name, "what was beside it")
-    equal(sorted(os.listdir(directory)), ["copy.db", "copy.db-copy", "copy.db-journal", "copy.db-wal",
-                                          "dangling", "elsewhere", "link"], "names")
+        for words in (path, f"{folder}/fifo", f'"{path}"', "copy.db", "-", '""', f"{path} {path}"):
+            client.fails(f"BACKUP {words}", "bad-argument", "takes no arguments, .*usage: BACKUP$")
+        client.fails(f"BACKUP path={path}", "bad-argument", "no option path")
+        copy_of(client)
+    equal(os.listdir(folder), ["fifo"], "the directory that was named")
+
+
+@case
+def records_are_of_one_size():
+    with Big() as imd, imd.client() as client:
+        reply = client.ok("BACKUP")
+        size = len(joined(reply))
+        expect(size > 80 * DATA_BYTES, f"{size} bytes are not many records")
+        equal(len(reply.records), -(-size // DATA_BYTES), "records")
+        equal(size % 4096, 0, "a part of a page")
+        equal([line for line in reply.records if '"' in str(line)], [], "quoted records")
+
+
+@case
+def requests_behind_it_wait():
+    with Big() as imd, imd.client() as client:
+        client.send("PING\nBACKUP\nPING\nBACKUP\nQUIT\n")
+        equal(client.reply().records, [], "PING")
+        first = joined(client.reply())
+        equal(client.reply().records, [], "PING")
+        equal(joined(client.reply()), first, "the second copy")
+        equal(client.reply().code, None, "QUIT")
+        client.expect_closed()
+
+
+@case
+def who_has_said_all_gets_it_too():
+    with Big() as imd, imd.client() as client:
+        client.send("BACKUP\n")
+        client.half_close()
+        path = new_path("copy.db")
+        with open(path, "wb") as file:
+            file.write(joined(client.reply()))
+        client.expect_closed()
+        check(path)
+
+
+@case
+def a_state_in_memory_is_not_copied():
+    with Daemon("--state=:memory:") as imd:
+        imd.client().fails("BACKUP", "conflict", "kept in memory only")
+
+
+# ---- and over -----------------------------------------------------------------------------------------
+
+@case
+def who_does_not_read_holds_up_nobody():
+    with Big() as imd:
+        rss = imd.rss_kib()
+        sleeper, client, watcher = imd.client(), imd.client(), imd.client()
+        sleeper.send("BACKUP\n")
+        sleeper.await_read()
+        await_that(lambda: client.ask("BACKUP").code == "conflict", "the copy is begun")
+        watcher.ok("WATCH GRAPHS group=*")
+        for version in range(2, 12):
+            watcher.await_end(client.ok(f"UPDATE {version} {version} group=web quiet=yes").end["graph"])
+            equal(len(client.ok("NODES group=web").records), version, "nodes")
+        client.fails("BACKUP", "conflict", "one at a time")
+        equal(imd.names(), ["imd.db", "imd.db-wal"], "the directory of the state during a copy")
+        expect(sanitized() or imd.rss_kib() < rss + 8192, f"memory: {rss} KiB and then {imd.rss_kib()}")
+        copy = joined(sleeper.reply())
+        expect(len(copy) > 80 * DATA_BYTES, "what it gets in the end")
+        for each in (sleeper, client, watcher):
+            each.close()
+        imd.is_as_before()
+
+
+def goes_at_once(client):
+    client.close()
+
+
+def goes_when_it_is_asked(client):
+    client.await_read()
+    client.close()
+
+
+def goes_in_the_middle(client):
+    for _ in range(20):
+        client.line()
+    client.close()
+
+
+def goes_without_reading(client):
+    """When its socket is full, so that imd waits for it."""
+    client.await_read()
+    client.socket.recv(1)
+    client.close()
+
+
+def goes_after_half_a_close(client):
+    client.half_close()
+    client.line()
+    client.close()
+
+
+def goes_after_half_a_close_at_once(client):
+    client.half_close()
+    client.close()
+
+
+@case
+def a_client_may_go_at_any_moment():
+    with Big() as imd:
+        for go in (goes_at_once, goes_when_it_is_asked, goes_in_the_middle, goes_without_reading,
+                   goes_after_half_a_close, goes_after_half_a_close_at_once):
+            client = imd.client()
+            client.send("BACKUP\n")
+            go(client)
+            imd.is_as_before()
+
+
+@case
+def a_daemon_that_is_killed_leaves_nothing():
+    imd = Big()
+    client = imd.client()
+    client.send("BACKUP\n")
+    equal(client.line()["offset"], "0", "the first record")
+    imd.process.kill()
+    imd.process.wait()
+    imd.manager.close()
+    last = None
+    while (raw := client.raw_line()) is not None:
+        last = raw
+    expect(last is None or last.startswith(b"DATA "), "the last line:", last)
+    equal(imd.names(), ["imd.db", "imd.db-wal"], "the directory of the state")
+
+
+@case
+def a_daemon_that_is_to_end_finishes_the_copy():
+    with Big() as imd, imd.client() as client:
+        client.send("BACKUP\n")
+        equal((first := client.line())["offset"], "0", "the first record")
+        imd.process.send_signal(signal.SIGTERM)
+        reply = client.reply()
+        reply.records.insert(0, first)
+        joined(reply)
+        equal(client.reply().code, "shutting-down", "what comes after it")
+        equal(imd.process.wait(), 0, "exit status")
+
+
+@case
+def a_file_that_may_not_grow_is_told():
+    """As a full disk is, which storage.py has where it may mount one."""
+    with Big() as imd:
+        imd.limit(resource.RLIMIT_FSIZE, 512 * 1024)
+        with imd.client() as client:
+            client.fails("BACKUP", "storage", "copy of the state cannot be written")
+            equal(len(client.ok("NODES").records), NODES, "nodes")
+        equal(imd.names(), ["imd.db", "imd.db-wal"], "the directory of the state")
+        imd.limit(resource.RLIMIT_FSIZE, resource.prlimit(imd.pid, resource.RLIMIT_FSIZE)[1])
+        imd.is_as_before()
 
 
 @case
@@ -120,37 +306,6 @@ def a_log_without_its_file_is_refused():
             equal(status, 1, "exit status", err)
             matches("its log .*-wal is there", err, "what it says")
         equal(os.path.getsize(log), size, "the log is as it was")
-
-
-@case
-def a_client_that_asks_and_goes_is_no_harm():
-    path = new_path("copy.db")
-    with Daemon("--mock-delay=0") as imd:
-        client = imd.client()
-        client.ok("UPDATE 2000 1 quiet=yes")
-        leaver = imd.client()
-        leaver.send(f"BACKUP {path}\n")
-        leaver.close()
-        client.ok("PING")
-        second = new_path("copy.db")
-        while client.ask(f"BACKUP {second}").code:  # the first is still being made
-            pass
-    check(second)
-
-
-@case
-def imctl_makes_paths_absolute():
-    need_imctl()
-    directory = new_path("directory")
-    os.mkdir(directory)
-    with Daemon() as imd:
-        done = subprocess.run([IMCTL, "-s", imd.path, "backup", "copy.db"], cwd=directory,
-                              capture_output=True, text=True, check=False)
-        equal((done.returncode, done.stdout, done.stderr), (0, "", ""), "imctl backup")
-        done = subprocess.run([IMCTL, "-s", imd.path, "backup", "copy.db"], cwd=directory,
-                              capture_output=True, text=True, check=False)
-        equal(done.returncode, 1, "imctl backup onto a file")
-    check(os.path.join(directory, "copy.db"))
 
 
 main()

@@ -2,6 +2,7 @@
 reading of it, cases with one line of result each, and an end for whatever hangs."""
 
 import atexit
+import base64
 import faulthandler
 import fcntl
 import os
@@ -32,7 +33,8 @@ TIMEOUT_S = 60
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
-KINDS = ("SPEC", "NODE", "GRAPH", "TASK", "STAT", "COMMAND")
+KINDS = ("SPEC", "NODE", "GRAPH", "TASK", "STAT", "COMMAND", "DATA")
+DATA_BYTES = 12288  # of a copy in a record
 LIVE_STATES = ("starting", "running", "unhealthy", "shutting_down")
 END_EVENTS = ("graph-failed", "graph-succeeded", "graph-superseded", "graph-cancelled")
 
@@ -283,6 +285,30 @@ class Lines:
             if record["name"] == name:
                 return record["value"]
         raise Failed(f"STATS has no {name}")
+
+
+def copy_of(client):
+    """The bytes of the copy that BACKUP sends."""
+    return joined(client.ok("BACKUP"))
+
+
+def joined(reply):
+    """The bytes that the DATA records of a reply hold; all is as the protocol has it."""
+    data = bytearray()
+    for record in reply.records:
+        equal((record.kind, record["offset"]), ("DATA", str(len(data))), "a record of a copy")
+        data += base64.b64decode(record["base64"], validate=True)
+        equal(record["bytes"], str(len(data) - int(record["offset"])), "its length")
+        expect(record is reply.records[-1] or record["bytes"] == str(DATA_BYTES), "a short record in the middle")
+    equal(reply.end["bytes"], str(len(data)), "the length of the copy")
+    return bytes(data)
+
+
+def backup(client, path):
+    """A copy of the state, in a file."""
+    with open(path, "wb") as file:
+        file.write(copy_of(client))
+    return path
 
 
 class Client(Lines):

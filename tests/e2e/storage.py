@@ -13,8 +13,8 @@ import sys
 import tempfile
 
 from imdmodel import bounds_of, judge_bounds, judge_ends, nodes_of, target_of, update
-from imdtest import (IMD, Daemon, Skip, add_case, await_that, case, equal, expect, kill, main, matches, new_path,
-                     run)
+from imdtest import (IMD, Daemon, Skip, add_case, await_that, case, equal, expect, imctl, kill, main, matches,
+                     need_imctl, new_path, run)
 
 MARK = "IMD_TEST_PRIVATE_MOUNTS"
 BLOCK = 4096
@@ -312,6 +312,27 @@ def a_disk_that_becomes_read_only():
         client.fails("UPDATE 3 1", "storage")
         remount(disk, "rw")
         update(client, watcher, "UPDATE 3 1")
+
+
+@case
+def there_is_no_room_for_a_copy():
+    """Beside the state, or where imctl is to put it."""
+    need_imctl()
+    with Disk("32m") as disk, Disk("512k") as small, start(disk) as imd, imd.client() as client:
+        with imd.client() as watcher:
+            watcher.ok("WATCH GRAPHS")
+            watcher.await_end(client.ok("UPDATE 5000 1 quiet=yes").end["graph"])
+        before = what_is_there(client)
+        disk.fill(leave=512 * 1024)
+        client.fails("BACKUP", "storage", "cannot be written: database or disk is full")
+        equal(sorted(os.listdir(disk.path)), ["ballast", "imd.db", "imd.db-wal"], "the directory of the state")
+        equal(what_is_there(client), before, "what is there")
+        disk.make_room()
+        status, _, err = imctl(imd, "backup", f"{small.path}/copy.db")
+        equal((status, err), (1, f'imctl: cannot write "{small.path}/copy.db": No space left on device\n'), "imctl")
+        equal(os.listdir(small.path), [], "the directory that imctl was given")
+        equal(imctl(imd, "backup", f"{disk.path}/copy.db"), (0, "", ""), "imctl, with room")
+        sound(f"{disk.path}/copy.db", "live-nodes=5000 ")
 
 
 go_private()

@@ -291,15 +291,13 @@ def a_journal_that_is_started_anew_is_found():
 # ---- copies -------------------------------------------------------------------------------------------
 
 @case
-def a_copy_goes_where_somebody_finds_it():
-    """The service can write to its state directory alone."""
+def a_copy_goes_where_its_user_may_write():
+    """The service itself may write nowhere but in /var/lib/imd, and has a /tmp of its own."""
     box = fresh()
     for folder in ("/tmp", "/var/tmp", "/dev/shm", "/srv"):
-        status, _, err = box.run(box.imctl, "backup", f"{folder}/copy.db")
-        equal(status, 1, f"exit status of a copy to {folder}: {err}")
-        matches("Read-only file system|Permission denied", err, f"what is said of {folder}")
-    box.good(box.imctl, "backup", "/var/lib/imd/copy.db")
-    expect(os.path.exists(box.path("/var/lib/imd/copy.db")), "there is no copy")
+        box.good(box.imctl, "backup", f"{folder}/copy.db")
+        expect(os.path.exists(box.path(f"{folder}/copy.db")), f"there is no copy in {folder}")
+        box.good("rm", f"{folder}/copy.db")
 
 
 @case
@@ -307,13 +305,11 @@ def a_copy_is_gone_back_to():
     """As imd(8) says, and with clients that come meanwhile."""
     box = fresh("--mock-delay=10ms")
     box.good(box.imctl, "update", "2", "1")
-    box.good(box.imctl, "backup", "/var/lib/imd/copy.db")
+    box.good(box.imctl, "backup", "/root/copy.db")
     box.good(box.imctl, "update", "3", "2")
     with open(os.path.join(SOURCE, "man", "imd.8"), encoding="utf-8") as file:
         commands = re.findall(r"^# (.*)$", file.read(), re.M)
     begin = next(index for index, command in enumerate(commands) if command.startswith("systemctl stop imd.socket "))
-    box.write("/root/copy.db", "")
-    shutil.move(box.path("/var/lib/imd/copy.db"), box.path("/root/copy.db"))
     for command in commands[begin:begin + 4]:
         box.run(box.imctl, "ping")
         box.good("sh", "-c", f"cd /root && {command}")

@@ -3,6 +3,7 @@
 #ifndef IMD_TESTS_STORE_STORY_H
 #define IMD_TESTS_STORE_STORY_H
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -334,17 +335,62 @@ static inline void store_close(struct store *store)
 	store->ops->free(store);
 }
 
+/* ---- copies -------------------------------------------------------------------------------- */
+
+static struct store_copy *copying; /* NULL: no copy is under way */
+static FILE *copy_out;             /* what was read of it, at copy_path */
 static unsigned copies_done;
 static bool copy_failed;
 static struct error copy_error;
 
-static inline void copy_done(void *arg, const struct error *error)
+static inline void copy_ends(const struct error *error)
+{
+	must(fclose(copy_out) == 0);
+	if (error) {
+		copy_error = *error;
+		must(unlink(copy_path) == 0);
+	}
+	copy_failed = error != NULL;
+	copies_done++;
+	keep.store->ops->copy_end(copying);
+	copying = NULL;
+}
+
+static inline void copy_piece(void *arg, const void *data, size_t len, const struct error *error)
 {
 	(void)arg;
-	copies_done++;
-	copy_failed = error != NULL;
-	if (error)
-		copy_error = *error;
+	if (error || len == 0) {
+		copy_ends(error);
+		return;
+	}
+	must(len <= STORE_COPY_PIECE && fwrite(data, 1, len, copy_out) == len);
+	keep.store->ops->copy_read(copying, copy_piece, NULL);
+}
+
+/* Begins a copy into the file at copy_path. */
+static inline void copy_start(void)
+{
+	copying = keep.store->ops->copy_begin(keep.store, &copy_error);
+	copy_failed = !copying;
+	if (!copying) {
+		copies_done++;
+		return;
+	}
+	copy_out = fopen(copy_path, "w");
+	must(copy_out != NULL);
+	keep.store->ops->copy_read(copying, copy_piece, NULL);
+}
+
+/* Nothing that a copy is made in has a name. */
+static inline void must_have_no_snapshot(void)
+{
+	DIR *names = opendir(directory);
+	const struct dirent *entry;
+
+	must(names != NULL);
+	while ((entry = readdir(names)) != NULL)
+		must(!strstr(entry->d_name, ".imd-copy."));
+	closedir(names);
 }
 
 /* ---- chance -------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include "store/snapshot.h"
 #include "store_story.h"
 
 static struct store *open_state(void)
@@ -95,18 +96,139 @@ START_TEST(a_copy)
 
 	begin(kind);
 	copies_done = 0;
-	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	copy_start();
 	ck_assert_uint_eq(copies_done, 1);
 	ck_assert(copy_failed == !kind->keeps);
 	if (!kind->keeps)
 		ck_assert_int_eq(copy_error.code, ERR_CONFLICT);
 	ck_assert((access(copy_path, F_OK) == 0) == kind->keeps);
-	/* Nothing is written over. */
-	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
-	ck_assert_uint_eq(copies_done, 2);
-	ck_assert(copy_failed);
-	ck_assert_int_eq(copy_error.code, ERR_CONFLICT);
+	must_have_no_snapshot();
 	end();
+}
+END_TEST
+
+/* It needs no log beside it: bytes 18 and 19 say so (https://www.sqlite.org/fileformat2.html). */
+START_TEST(a_copy_is_a_plain_file)
+{
+	char header[20];
+	FILE *file;
+
+	begin(&kinds[1]);
+	must_commit();
+	copy_start();
+	ck_assert(!copy_failed);
+	file = fopen(copy_path, "r");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_eq(fread(header, 1, sizeof header, file), sizeof header);
+	fclose(file);
+	ck_assert_str_eq(header, "SQLite format 3");
+	ck_assert_int_eq(header[18], 1);
+	ck_assert_int_eq(header[19], 1);
+	end();
+}
+END_TEST
+
+START_TEST(there_is_one_copy_at_a_time)
+{
+	struct error error;
+
+	begin(&kinds[1]);
+	for (unsigned i = 0; i < 3; i++) {
+		struct store_copy *copy = keep.store->ops->copy_begin(keep.store, &error);
+
+		ck_assert_ptr_nonnull(copy);
+		ck_assert_ptr_null(keep.store->ops->copy_begin(keep.store, &error));
+		ck_assert_int_eq(error.code, ERR_CONFLICT);
+		keep.store->ops->copy_end(copy);
+	}
+	ck_assert_ptr_nonnull(keep.store->ops->copy_begin(keep.store, &error));
+	end(); /* which frees it, too */
+}
+END_TEST
+
+static void make_file(const char *name)
+{
+	char full[PATH_MAX + 64];
+	FILE *file;
+
+	snprintf(full, sizeof full, "%s/%s", directory, name);
+	file = fopen(full, "w");
+	ck_assert_ptr_nonnull(file);
+	fclose(file);
+}
+
+static bool take_file(const char *name)
+{
+	char full[PATH_MAX + 64];
+
+	snprintf(full, sizeof full, "%s/%s", directory, name);
+	return unlink(full) == 0;
+}
+
+/* By a daemon that was killed just when it had created the file. */
+START_TEST(what_a_crash_has_left_is_removed)
+{
+	static const char *const others[] = {
+		".state.db.imd-copy.abc12", ".state.db.imd-copy.abc1234", ".state.db.imd-copy.abc12-",
+		"state.db.imd-copy.abc123", ".other.db.imd-copy.abc123",
+	};
+	static const char leftover[] = ".state.db.imd-copy.abc123", link_name[] = ".state.db.imd-copy.Zyx987";
+	char full[PATH_MAX + 64];
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		make_file(others[i]);
+	snprintf(full, sizeof full, "%s/%s", directory, link_name);
+	ck_assert_int_eq(symlink(others[0], full), 0);
+	make_file(leftover);
+	begin(&kinds[1]);
+	ck_assert(!take_file(leftover));
+	make_file(leftover);
+	copy_start();
+	ck_assert(!copy_failed);
+	ck_assert(!take_file(leftover));
+	end();
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		ck_assert(take_file(others[i]));
+	ck_assert(take_file(link_name));
+}
+END_TEST
+
+/* Whatever the umask: it has the rights that SQLite needs, and no more. */
+START_TEST(the_snapshot_is_its_owners_alone)
+{
+	struct snapshot snapshot;
+	struct stat status;
+	struct error error;
+
+	for (unsigned i = 0; i < 2; i++) {
+		mode_t mask = umask(i == 0 ? 0 : 0777);
+
+		ck_assert_int_eq(snapshot_create(&snapshot, path, &error), 0);
+		umask(mask);
+		ck_assert_int_eq(fstat(snapshot.fd, &status), 0);
+		ck_assert_uint_eq(status.st_mode & 0777, 0600);
+		snapshot_close(&snapshot);
+	}
+}
+END_TEST
+
+/* Another file has taken the name: it is not removed, and there is no copy. */
+START_TEST(a_snapshot_that_was_replaced_is_no_copy)
+{
+	struct snapshot snapshot;
+	struct error error;
+	char *name;
+
+	ck_assert_int_eq(snapshot_create(&snapshot, path, &error), 0);
+	name = strrchr(snapshot.path, '/') + 1;
+	ck_assert(take_file(name));
+	make_file(name);
+	name = strdup(name);
+	ck_assert_int_eq(snapshot_unlink(&snapshot, &error), -1);
+	ck_assert_int_eq(error.code, ERR_STORAGE);
+	snapshot_close(&snapshot);
+	ck_assert(take_file(name));
+	free(name);
 }
 END_TEST
 
@@ -137,7 +259,7 @@ static void check_copy(void)
 	uint64_t seq;
 
 	copies_done = 0;
-	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	copy_start();
 	must(copies_done == 1 && !copy_failed);
 	copy = open_file(copy_path, runner_at_once());
 	core_init(&fresh, &keep.config);
@@ -272,9 +394,6 @@ START_TEST(only_its_owner_may_read_it)
 	must_commit();
 	ck_assert_int_eq(stat(path, &status), 0);
 	ck_assert_uint_eq(status.st_mode & 0777, 0600);
-	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
-	ck_assert_int_eq(stat(copy_path, &status), 0);
-	ck_assert_uint_eq(status.st_mode & 0777, 0600);
 	end();
 }
 END_TEST
@@ -289,6 +408,11 @@ int main(void)
 	tcase_add_loop_test(tests, a_new_store_has_nothing, 0, KINDS);
 	tcase_add_loop_test(tests, each_commit_is_done_once, 0, KINDS);
 	tcase_add_loop_test(tests, a_copy, 0, KINDS);
+	tcase_add_test(tests, a_copy_is_a_plain_file);
+	tcase_add_test(tests, there_is_one_copy_at_a_time);
+	tcase_add_test(tests, what_a_crash_has_left_is_removed);
+	tcase_add_test(tests, the_snapshot_is_its_owners_alone);
+	tcase_add_test(tests, a_snapshot_that_was_replaced_is_no_copy);
 	tcase_add_loop_test(tests, random_stories, 0, KINDS);
 	tcase_add_test(tests, graphs_that_are_not_read_back);
 	tcase_add_test(tests, files_that_are_refused);

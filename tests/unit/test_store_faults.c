@@ -251,18 +251,14 @@ static bool commit(void)
 
 static void copy(void)
 {
-	char journal[PATH_MAX + 16];
-
 	copies_done = 0;
-	keep.store->ops->copy(keep.store, copy_path, copy_done, NULL);
+	copy_start();
 	must(copies_done == 1);
+	must_have_no_snapshot();
 	if (copy_failed) {
 		failed_copies++;
 		must(fault_reached());
 		check_error(&copy_error);
-		snprintf(journal, sizeof journal, "%s-journal", copy_path);
-		must(access(copy_path, F_OK) < 0);
-		must(access(journal, F_OK) < 0);
 	} else {
 		bool armed = fault.armed;
 
