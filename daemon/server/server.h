@@ -13,7 +13,7 @@ struct server;
 struct server_rules {
 	uint32_t max_clients;  /* of which the last few are for administrators; see places_for */
 	uint32_t max_clients_per_user; /* 0: no limit */
-	uint64_t send_timeout_ms; /* how long a plan that is listed may wait to be read; 0: without limit */
+	uint64_t send_timeout_ms; /* how long a plan or a copy may wait to be read; 0: without limit */
 	uint64_t keep_events;  /* events that a watcher may fall behind */
 	struct access_rules access; /* its texts outlive the server, or the next server_configure */
 };

@@ -1,6 +1,6 @@
 /* A copy of the state as DATA records. The store reads a piece, which becomes some records; the next piece is read when
  * the client has taken these. So a copy never has more than a piece in memory, and one that a client does not read
- * waits without a job in the store. */
+ * waits without a job in the store, until the client's time is over: others want to have theirs. */
 #include "session_copy.h"
 
 #include "internal.h"
@@ -23,6 +23,7 @@ void session_copy_drop(struct session *session)
 	}
 	engine_copy_end(engine, session->copy);
 	session->copy = NULL;
+	session_set_deadline(session, false);
 }
 
 static void session_copy_record(struct session *session, const char *data, size_t len)
@@ -83,6 +84,7 @@ int session_copy_begin(struct session *session, struct error *error)
 	if (session->copy == NULL)
 		return -1;
 	session->copied = 0;
+	session_set_deadline(session, true);
 	session_copy_go(session);
 	return 0;
 }

@@ -23,14 +23,14 @@ def check(path):
 class Big(Daemon):
     """A daemon with a large state in a directory of its own."""
 
-    def __init__(self, nodes=NODES):
+    def __init__(self, *options):
         self.folder = new_path("folder")
         os.mkdir(self.folder)
-        super().__init__("--mock-delay=0", f"--state={self.folder}/imd.db")
+        super().__init__("--mock-delay=0", f"--state={self.folder}/imd.db", *options)
         self.before = self.descriptors()
         with self.client() as client, self.client() as watcher:
             watcher.ok("WATCH GRAPHS")
-            watcher.await_end(client.ok(f"UPDATE {nodes} 1 quiet=yes").end["graph"])
+            watcher.await_end(client.ok(f"UPDATE {NODES} 1 quiet=yes").end["graph"])
 
     def names(self):
         return sorted(os.listdir(self.folder))
@@ -200,6 +200,20 @@ def who_does_not_read_holds_up_nobody():
         for each in (sleeper, client, watcher):
             each.close()
         imd.is_as_before()
+
+
+@case
+def who_does_not_read_for_too_long_is_dropped():
+    with Big("--send-timeout=1s") as imd:
+        sleeper, idle = imd.client(), imd.client()
+        sleeper.send("BACKUP\n")
+        await_that(lambda: "client-dropped" in imd.log(), "the client is dropped")
+        while sleeper.receive():
+            continue
+        idle.ok("PING")
+        idle.close()
+        imd.is_as_before()
+        equal(imd.log().count("client-dropped"), 1, "clients that were dropped")
 
 
 def goes_at_once(client):
