@@ -35,6 +35,7 @@ struct server {
 	struct link sessions;
 	struct link dead;          /* closed, to be freed */
 	struct event *reaper;      /* frees them */
+	struct session *copying;   /* whose copy is in progress; NULL: none */
 	struct event *hangups;     /* looks for clients that are gone, among those that only listen */
 	uint32_t clients;
 	void (*drained)(void *arg); /* NULL: it does not end */

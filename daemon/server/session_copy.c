@@ -23,6 +23,7 @@ void session_copy_drop(struct session *session)
 	}
 	engine_copy_end(engine, session->copy);
 	session->copy = NULL;
+	session->server->copying = NULL;
 	session_set_deadline(session, false);
 }
 
@@ -78,11 +79,22 @@ void session_copy_go(struct session *session)
 	engine_copy_read(session->server->engine, session->copy, &session->request);
 }
 
+/* That a client is gone may not have been noticed yet; its copy is in nobody's way then. */
+static void drop_abandoned(struct session *holder)
+{
+	if (holder == NULL || !session_hung_up(holder))
+		return;
+	session_mute(holder);
+	session_copy_drop(holder);
+}
+
 int session_copy_begin(struct session *session, struct error *error)
 {
+	drop_abandoned(session->server->copying);
 	session->copy = engine_copy_begin(session->server->engine, error);
 	if (session->copy == NULL)
 		return -1;
+	session->server->copying = session;
 	session->copied = 0;
 	session_set_deadline(session, true);
 	session_copy_go(session);

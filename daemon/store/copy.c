@@ -15,9 +15,13 @@
 #include "proto/mem.h"
 #include "snapshot.h"
 
-enum { COPY_PAGES = 256 }; /* in a job */
+enum {
+	COPY_PAGES = 256, /* in a job */
+	ENDED_MAX = 4,    /* copies that wait to be closed, as they do if the disk hangs */
+};
 
 struct store_copy {
+	TAILQ_ENTRY(store_copy) entry;
 	struct copy_source *source;
 	struct job job;
 	bool working;             /* the job is the runner's */
@@ -117,7 +121,7 @@ static void close_work(void *arg)
 
 static void copy_free(struct store_copy *copy)
 {
-	copy->source->copy = NULL;
+	TAILQ_REMOVE(&copy->source->copies, copy, entry);
 	free(copy);
 }
 
@@ -170,19 +174,38 @@ static void copy_done(void *arg)
 	}
 }
 
+void copy_source_init(struct copy_source *source, struct runner *runner, struct db *db, pthread_mutex_t *mutex)
+{
+	*source = (struct copy_source){.runner = runner, .db = db, .mutex = mutex};
+	TAILQ_INIT(&source->copies);
+}
+
+static int check_others(const struct copy_source *source, struct error *error)
+{
+	const struct store_copy *copy;
+	unsigned ended = 0;
+
+	TAILQ_FOREACH(copy, &source->copies, entry) {
+		if (!copy->ended)
+			return error_set(error, ERR_CONFLICT, "another copy is in progress; there is one at a time");
+		ended++;
+	}
+	if (ended >= ENDED_MAX)
+		return error_set(error, ERR_CONFLICT, "%u copies that were given up are not closed yet", ended);
+	return 0;
+}
+
 struct store_copy *copy_begin(struct copy_source *source, struct error *error)
 {
 	struct store_copy *copy;
 
-	if (source->copy) {
-		error_set(error, ERR_CONFLICT, "another copy is in progress; there is one at a time");
+	if (check_others(source, error) < 0)
 		return NULL;
-	}
 	copy = mem_zalloc(1, sizeof *copy);
 	copy->source = source;
 	copy->job = (struct job){.work = copy_work, .done = copy_done, .arg = copy};
 	copy->snapshot.fd = -1;
-	source->copy = copy;
+	TAILQ_INSERT_TAIL(&source->copies, copy, entry);
 	return copy;
 }
 
@@ -205,8 +228,10 @@ void copy_end(struct store_copy *copy)
 
 void copy_source_fini(struct copy_source *source)
 {
-	if (!source->copy)
-		return;
-	copy_close(source->copy);
-	copy_free(source->copy);
+	struct store_copy *copy;
+
+	while ((copy = TAILQ_FIRST(&source->copies)) != NULL) {
+		copy_close(copy);
+		copy_free(copy);
+	}
 }

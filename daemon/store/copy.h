@@ -9,20 +9,25 @@
 #include "sqlite.h"
 #include "store.h"
 
-/* What copies are made of, and the one that there is. */
+TAILQ_HEAD(copy_list, store_copy);
+
+/* What copies are made of, and those that there are: one that is made or read, and some that were ended before and are
+ * not closed yet. */
 struct copy_source {
 	struct runner *runner;
 	struct db *db;
-	pthread_mutex_t *mutex;  /* held while the database is used */
-	struct store_copy *copy; /* NULL: none */
+	pthread_mutex_t *mutex; /* held while the database is used */
+	struct copy_list copies;
 };
+
+void copy_source_init(struct copy_source *source, struct runner *runner, struct db *db, pthread_mutex_t *mutex);
 
 /* As the port has them (store.h). */
 struct store_copy *copy_begin(struct copy_source *source, struct error *error);
 void copy_read(struct store_copy *copy, store_read_fn *done, void *arg);
 void copy_end(struct store_copy *copy);
 
-/* When the runner is gone: frees the copy, whatever its state. */
+/* When the runner is gone: frees the copies, whatever their state. */
 void copy_source_fini(struct copy_source *source);
 
 #endif

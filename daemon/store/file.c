@@ -254,6 +254,7 @@ static struct store_file *file_new(struct runner *runner)
 	file->probe.job = (struct job){.work = probe_work, .done = probe_done, .arg = file};
 	pthread_mutex_init(&file->mutex, NULL);
 	TAILQ_INIT(&file->fetches);
+	copy_source_init(&file->copies, runner, NULL, &file->mutex);
 	return file;
 }
 
@@ -293,7 +294,7 @@ static int finish_opening(struct store_file *file, int opened, const char *name,
 		file_free(&file->store);
 		return -1;
 	}
-	file->copies = (struct copy_source){.runner = file->runner, .db = file->db, .mutex = &file->mutex};
+	file->copies.db = file->db;
 	*ret_store = &file->store;
 	return 0;
 }

@@ -37,11 +37,17 @@ class Big(Daemon):
 
     def is_as_before(self):
         """Nothing of any copy is left, and the next one works."""
-        await_that(lambda: self.descriptors() == self.before,
-                   lambda: f"there are {self.before} descriptors, not {self.descriptors()}")
-        equal(self.names(), ["imd.db", "imd.db-wal"], "the directory of the state")
+        def is_clean():
+            return self.descriptors() == self.before and self.names() == ["imd.db", "imd.db-wal"]
+
+        def what():
+            return f"there are {self.before} descriptors, not {self.descriptors()}, and no file beside the state: " \
+                f"{self.names()}"
+
+        await_that(is_clean, what)
         with self.client() as client:
-            await_that(lambda: client.ask("BACKUP").code is None, "there is another copy")
+            copy_of(client)
+        await_that(is_clean, what)
 
 
 # ---- whole --------------------------------------------------------------------------------------------
@@ -258,6 +264,19 @@ def a_client_may_go_at_any_moment():
             client.send("BACKUP\n")
             go(client)
             imd.is_as_before()
+
+
+@case
+def a_copy_that_was_given_up_is_in_nobodys_way():
+    with Big() as imd:
+        for _ in range(20):
+            client, other = imd.client(), imd.client()
+            client.send("BACKUP\n")
+            client.line()
+            client.close()
+            copy_of(other)
+            other.close()
+        imd.is_as_before()
 
 
 @case
