@@ -259,7 +259,7 @@ int command_backup(struct ctl *ctl)
 	if (status == STATUS_OK) {
 		progress_show(&backup, true);
 		if (ctl->json)
-			json_print_keys(backup.ok);
+			json_print_line(backup.ok);
 	}
 	return status;
 }

@@ -11,12 +11,12 @@ _Static_assert(LIMIT_DATA % 3 == 0, "only the last record of a copy is padded");
 _Static_assert(BASE64_TEXT_LEN(STORE_COPY_PIECE) + STORE_COPY_PIECE / LIMIT_DATA * 100 < LIMIT_WAITING,
 	"a piece fits into what may wait for a client");
 
-void session_copy_drop(struct session *session)
+/* How it ended is logged: a copy holds all that imd knows. */
+static void session_copy_end(struct session *session, const struct error *failed)
 {
 	struct engine *engine = session->server->engine;
 
-	if (session->copy == NULL)
-		return;
+	audit_backup_ended(session, failed);
 	if (session->wait == WAIT_COPY) {
 		engine_forget(engine, &session->request);
 		session->wait = WAIT_NOTHING;
@@ -25,6 +25,14 @@ void session_copy_drop(struct session *session)
 	session->copy = NULL;
 	session->server->copying = NULL;
 	session_set_deadline(session, false);
+}
+
+void session_copy_drop(struct session *session)
+{
+	static const struct error closed = {ERR_GONE, "the connection was closed"};
+
+	if (session->copy != NULL)
+		session_copy_end(session, &closed);
 }
 
 static void session_copy_record(struct session *session, const char *data, size_t len)
@@ -48,7 +56,7 @@ static void session_copy_finish(struct session *session)
 	buf_add(out, "OK", 2);
 	record_u64(out, "bytes", session->copied);
 	buf_add_char(out, '\n');
-	session_copy_drop(session);
+	session_copy_end(session, NULL);
 }
 
 void session_copied(struct session *session, const struct error *failed)
@@ -58,7 +66,7 @@ void session_copied(struct session *session, const struct error *failed)
 
 	if (failed != NULL) {
 		session_error(session, failed);
-		session_copy_drop(session);
+		session_copy_end(session, failed);
 	} else if (len == 0) {
 		session_copy_finish(session);
 	}
