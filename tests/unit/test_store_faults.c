@@ -474,7 +474,7 @@ int main(void)
 	Suite *suite = suite_create("store, faults");
 	TCase *tests = tcase_create("store, faults");
 
-	tcase_set_timeout(tests, 600);
+	tcase_set_timeout(tests, 300);
 	tcase_add_checked_fixture(tests, begin_files, end_files);
 	tcase_add_loop_test(tests, faults, 0, FAULT_LOOK);
 	tcase_add_test(tests, crashes);
