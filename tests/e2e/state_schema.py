@@ -180,8 +180,9 @@ def a_dump_that_was_read_back_is_served():
     path = new_path("restored.db")
     with sqlite3.connect(make_rich(new_path("rich"))) as rich:
         dump = "\n".join(rich.iterdump())
+        numbers = {name: rich.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")}
     rows = sqlite3.connect(path)
-    rows.executescript("PRAGMA application_id = 1768776819; PRAGMA user_version = 2;" + dump)
+    rows.executescript("".join(f"PRAGMA {name} = {number};" for name, number in numbers.items()) + dump)
     rows.close()
     os.chmod(path, 0o600)
     checked(path, 0, "sound: groups=4 ")
