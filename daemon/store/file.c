@@ -52,6 +52,7 @@ struct store_file {
 	void *arg;
 	struct probe probe;
 	struct copy_source copies;
+	struct private_copy checked; /* what is open in the place of the state; path NULL: the state itself is */
 	TAILQ_HEAD(, fetch) fetches;
 };
 
@@ -212,6 +213,7 @@ static void file_free(struct store *store)
 	fetches_free(file);
 	tables_fini(&file->tables);
 	db_close(file->db);
+	private_copy_fini(&file->checked);
 	rows_fini(&file->rows);
 	node_serials_fini(&file->serials);
 	pthread_mutex_destroy(&file->mutex);
@@ -273,16 +275,15 @@ static int file_open(struct store_file *file, const char *name, struct error *er
 	return 0;
 }
 
-/* Once it is open, the copy needs no name. */
+/* Once it is open, the copy needs no name, so that a crash leaves at most an empty directory. */
 static int file_open_copy(struct store_file *file, const char *name, struct error *error)
 {
-	struct private_copy copy;
 	int ret;
 
-	if (private_copy_take(name, &copy, error) < 0)
+	if (private_copy_take(name, &file->checked, error) < 0)
 		return -1;
-	ret = db_open(copy.path, name, false, &file->db, error);
-	private_copy_remove(&copy);
+	ret = db_open(file->checked.path, name, false, &file->db, error);
+	private_copy_unlink(&file->checked);
 	return ret < 0 ? -1 : schema_set_up(file->db, name, false, error);
 }
 

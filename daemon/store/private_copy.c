@@ -167,6 +167,12 @@ static void hold_signals(struct private_copy *copy)
 	sigprocmask(SIG_BLOCK, &held, &copy->signals);
 }
 
+/* A signal that was held may end the process here. */
+static void release_signals(const struct private_copy *copy)
+{
+	sigprocmask(SIG_SETMASK, &copy->signals, NULL);
+}
+
 static bool signal_waits(void)
 {
 	sigset_t waiting;
@@ -217,13 +223,14 @@ static int private_copy_make(struct private_copy *copy, const struct source *sou
 {
 	hold_signals(copy);
 	if (make_directory(copy, error) < 0) {
-		sigprocmask(SIG_SETMASK, &copy->signals, NULL);
+		release_signals(copy);
 		return -1;
 	}
 	for (int file = 0; file < STATE_FILE_COUNT; file++)
 		if (source->files[file] >= 0 &&
 			copy_one(copy, source, (enum state_file)file, error) < 0) {
-			private_copy_remove(copy);
+			private_copy_fini(copy);
+			release_signals(copy);
 			return -1;
 		}
 	return 0;
@@ -246,7 +253,7 @@ int private_copy_take(const char *path, struct private_copy *ret_copy, struct er
 	return ret;
 }
 
-void private_copy_remove(struct private_copy *copy)
+static void remove_files(const struct private_copy *copy)
 {
 	for (int file = 0; file < STATE_FILE_COUNT; file++) {
 		char *path = files_name(copy->path, (enum state_file)file);
@@ -254,9 +261,21 @@ void private_copy_remove(struct private_copy *copy)
 		unlink(path);
 		free(path);
 	}
+}
+
+void private_copy_unlink(struct private_copy *copy)
+{
+	remove_files(copy);
+	release_signals(copy);
+}
+
+void private_copy_fini(struct private_copy *copy)
+{
+	if (!copy->path)
+		return;
+	remove_files(copy);
 	*strrchr(copy->path, '/') = '\0';
 	rmdir(copy->path);
 	free(copy->path);
 	copy->path = NULL;
-	sigprocmask(SIG_SETMASK, &copy->signals, NULL);
 }

@@ -15,7 +15,10 @@ struct private_copy {
 /* Copies the files of a state into a directory in $TMPDIR, or else /tmp, for this user alone. Only reads the
  * state, and not while another process uses it. As root, it reads root's files alone. -1 with ERR_STORAGE. */
 int private_copy_take(const char *path, struct private_copy *ret_copy, struct error *error);
-/* Removes the copy, which stays readable for those who have opened it. */
-void private_copy_remove(struct private_copy *copy);
+/* Removes the files, which stay readable for those who have opened them. The directory stays, because SQLite goes on
+ * using the names in it, and nobody else may create these. Signals are delivered again. */
+void private_copy_unlink(struct private_copy *copy);
+/* Removes the directory, after the database was closed. Harmless if there is none. */
+void private_copy_fini(struct private_copy *copy);
 
 #endif
