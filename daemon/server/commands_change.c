@@ -127,10 +127,7 @@ int cmd_mark(struct session *session, const struct request *request, struct erro
 int cmd_backup(struct session *session, const struct request *request, struct error *error)
 {
 	(void)request;
-	if (session_copy_begin(session, error) < 0)
-		return -1;
-	audit_backup_started(session);
-	return 0;
+	return session_copy_begin(session, error);
 }
 
 int cmd_cancel(struct session *session, const struct request *request, struct error *error)

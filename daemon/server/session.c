@@ -277,7 +277,7 @@ static void session_settle(struct session *session)
 	if (session->watch.state == WATCH_OFF)
 		return;
 	if (session->watch.state == WATCH_BLOCKED && session_waiting(session) == 0 &&
-		!session->listing_on)
+		!session_replies(session))
 		watch_unblock(session);
 }
 

@@ -115,6 +115,12 @@ int session_list_graph(struct session *session, unsigned parts, const struct gra
 /* Has the listing in session->listing made, and then the end of the reply. */
 void session_list(struct session *session, enum session_finish finish);
 
+/* Whether a reply has begun and has not ended: no event comes before its last line. */
+static inline bool session_replies(const struct session *session)
+{
+	return session->listing_on || session->copy != NULL;
+}
+
 /* Bytes of replies that wait for the client. */
 static inline size_t session_waiting(const struct session *session)
 {

@@ -87,13 +87,15 @@ void session_copy_go(struct session *session)
 	engine_copy_read(session->server->engine, session->copy, &session->request);
 }
 
-/* That a client is gone may not have been noticed yet; its copy is in nobody's way then. */
+/* If the holder has hung up, which may not have been noticed yet, its copy must not block another. It goes on later, and
+ * not from within this pass, whose reply is in server->out. */
 static void drop_abandoned(struct session *holder)
 {
 	if (holder == NULL || !session_hung_up(holder))
 		return;
 	session_mute(holder);
 	session_copy_drop(holder);
+	bufferevent_trigger(holder->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
 int session_copy_begin(struct session *session, struct error *error)
@@ -102,6 +104,7 @@ int session_copy_begin(struct session *session, struct error *error)
 	session->copy = engine_copy_begin(session->server->engine, error);
 	if (session->copy == NULL)
 		return -1;
+	audit_backup_started(session);
 	session->server->copying = session;
 	session->copied = 0;
 	session_set_deadline(session, true);

@@ -186,7 +186,7 @@ static size_t watch_feed(struct server *server, struct session *session)
 	const struct watch_batch *batch;
 	ssize_t sent = 0;
 
-	if (session->listing_on || session_waiting(session) > 0) {
+	if (session_replies(session) || session_waiting(session) > 0) {
 		watch_set_blocked(watch);
 		return 0;
 	}

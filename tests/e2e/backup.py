@@ -267,16 +267,35 @@ def a_client_may_go_at_any_moment():
 
 
 @case
-def a_copy_that_was_given_up_is_in_nobodys_way():
+def an_abandoned_copy_does_not_block_the_next_one():
     with Big() as imd:
-        for _ in range(20):
+        for reads, half in ((True, False), (True, True), (False, True)) * 10:
             client, other = imd.client(), imd.client()
             client.send("BACKUP\n")
-            client.line()
+            if reads:
+                client.line()
+            if half:
+                client.half_close()
             client.close()
             copy_of(other)
             other.close()
         imd.is_as_before()
+
+
+@case
+def no_event_comes_between_the_records_of_a_copy():
+    with Big() as imd, imd.client() as other:
+        client = imd.client()
+        client.ok("WATCH ALL initial=no")
+        other.ok("WATCH GRAPHS initial=no")
+        client.send("BACKUP\n")
+        equal(client.line()["offset"], "0", "the first record")
+        other.await_end(other.ok(f"UPDATE {NODES} 2 quiet=yes max-unavailable=100%").end["graph"])
+        records = 1
+        while (line := client.line()).kind == "DATA":
+            records += 1
+        equal(line.kind, "OK", f"what follows {records} records")
+        client.await_event("graph-succeeded")
 
 
 @case
@@ -288,10 +307,10 @@ def a_daemon_that_is_killed_leaves_nothing():
     imd.process.kill()
     imd.process.wait()
     imd.manager.close()
-    last = None
-    while (raw := client.raw_line()) is not None:
-        last = raw
-    expect(last is None or last.startswith(b"DATA "), "the last line:", last)
+    rest = b""
+    while more := client.receive():
+        rest += more
+    expect(b"\nOK" not in rest, "the copy ended well:", rest[-100:])
     equal(imd.names(), ["imd.db", "imd.db-wal"], "the directory of the state")
 
 
