@@ -87,8 +87,7 @@ static bool not_begun(const struct client *client)
 int request_again(struct ctl *ctl, enum verb verb, int status, int *tries)
 {
 	struct client *client = &ctl->client;
-	/* A backup is for administrators only, but it changes nothing. */
-	bool changes = (verb_row(verb)->flags & VERB_CHANGES) != 0 && verb != VERB_backup;
+	bool changes = (verb_row(verb)->flags & VERB_CHANGES) != 0;
 
 	if (status != STATUS_UNREACHABLE)
 		return status;

@@ -32,10 +32,14 @@ enum verb_option {
 #define OPT(option) (1u << (option))
 
 enum {
-	VERB_CHANGES = 1 << 0, /* changes something: an administrator's */
+	VERB_CHANGES = 1 << 0, /* changes something: an administrator's, and not to be repeated blindly */
 	VERB_READS = 1 << 1,   /* reads the state, so it waits for a commit under way */
+	VERB_ADMIN = 1 << 3,   /* changes nothing, and is an administrator's all the same */
 	VERB_ANY_GROUP = 1 << 2, /* group=* stands for every group */
 };
+
+/* Those that only administrators may send. */
+#define VERB_RESTRICTED (VERB_CHANGES | VERB_ADMIN)
 
 #define POLICY_OPTIONS                                                                          \
 	(OPT(OPT_GROUP) | OPT(OPT_MAX_SURGE) | OPT(OPT_MAX_UNAVAILABLE) | OPT(OPT_MAX_PARALLEL) | \
@@ -68,7 +72,7 @@ enum {
 		OPT(OPT_GROUP) | OPT(OPT_INITIAL) | OPT(OPT_SINCE), "NODES|GRAPHS|TASKS|ALL [graph]",      \
 		"the records as of now, then every event")                                                 \
 	VERB("UNWATCH", unwatch, 0, 0, 0, 0, "", "ends the watch")                                      \
-	VERB("BACKUP", backup, 0, 0, VERB_CHANGES, 0, "", "sends a copy of the state file")             \
+	VERB("BACKUP", backup, 0, 0, VERB_ADMIN, 0,  "", "sends a copy of the state file")             \
 	VERB("STATS", stats, 0, 0, VERB_READS, 0, "", "figures of the daemon")                          \
 	VERB("METRICS", metrics, 0, 0, VERB_READS, 0, "", "figures for a monitoring system")             \
 	VERB("QUIT", quit, 0, 0, 0, 0, "", "the daemon closes the connection")

@@ -11,8 +11,8 @@
 #include "sys/overflow.h"
 #include "sys/sysgroup.h"
 
-/* A lookup that failed is not tried again before this many times as long as it took: it blocks all clients. */
-enum { FAILED_KEPT_TIMES = 10 };
+/* An answer is kept for so many times as long as its lookup took, too, because a lookup blocks all clients. */
+enum { KEPT_TIMES = 10 };
 
 static int64_t now_ms(const struct engine *engine)
 {
@@ -51,7 +51,7 @@ static void groups_look_up(struct access *access, const struct engine *engine)
 	group_look_up(&access->admins, "admin-group", access->rules.admin_group);
 	group_look_up(&access->readers, "read-group", access->rules.read_group);
 	took_ms = now_ms(engine) - begun_ms;
-	access->groups_until_ms = begun_ms + took_ms + ACCESS_KEPT_MS + FAILED_KEPT_TIMES * took_ms;
+	access->groups_until_ms = begun_ms + took_ms + ACCESS_KEPT_MS + KEPT_TIMES * took_ms;
 }
 
 static bool has_group(const struct access_group *group, const gid_t *gids, size_t count)
@@ -105,7 +105,7 @@ static unsigned user_rights(struct access *access, const struct engine *engine, 
 			? rights_of_groups(access, gids, count) : 0;
 		free(gids);
 		took_ms = now_ms(engine) - begun_ms;
-		user->until_ms = begun_ms + took_ms + ACCESS_KEPT_MS + FAILED_KEPT_TIMES * took_ms;
+		user->until_ms = begun_ms + took_ms + ACCESS_KEPT_MS + KEPT_TIMES * took_ms;
 	}
 	*ret_until_ms = user->until_ms;
 	return user->rights;
@@ -149,7 +149,7 @@ unsigned access_rights(struct access *access, const struct engine *engine, int f
 
 bool access_allows(unsigned rights, const struct verb_row *verb)
 {
-	return ((verb->flags & VERB_CHANGES) == 0 || (rights & MAY_CHANGE)) &&
+	return ((verb->flags & VERB_RESTRICTED) == 0 || (rights & MAY_CHANGE)) &&
 		((verb->flags & VERB_READS) == 0 || (rights & MAY_READ));
 }
 
@@ -157,7 +157,7 @@ int access_deny(const struct access *access, const struct verb_row *verb, const 
 	struct error *error)
 {
 	const char *admins = access->rules.admin_group;
-	const char *readers = (verb->flags & VERB_CHANGES) ? NULL : access->rules.read_group;
+	const char *readers = (verb->flags & VERB_RESTRICTED) ? NULL : access->rules.read_group;
 
 	if (admins && readers)
 		return error_set(error, ERR_DENIED, "not permitted: %s requires membership in %.63s or %.63s; "

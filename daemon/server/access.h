@@ -6,9 +6,9 @@
  *
  * Membership is what the user database says now, not what the process was given when it logged in: rights end
  * when a user is removed from a group, whatever connections are open. An answer is kept for a few
- * seconds, for a lookup may ask a server on the network. A user or group that cannot be looked up has no rights.
+ * seconds, because a lookup may ask a server on the network. A user or group that cannot be looked up has no rights.
  * Only a dynamic user of systemd, which no database lists, has the groups of its process. Overflow IDs identify
- * nobody (sys/overflow.h) and have no rights. */
+ * nobody (sys/overflow.h) and have no more rights than everybody who can connect. */
 #ifndef IMD_SERVER_ACCESS_H
 #define IMD_SERVER_ACCESS_H
 

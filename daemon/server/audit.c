@@ -63,7 +63,7 @@ static const char *name_or_null(const struct origin *origin)
 void audit_denied(const struct session *session, const struct verb_row *verb, const struct origin *origin)
 {
 	struct server *server = session->server;
-	bool changes = (verb->flags & VERB_CHANGES) != 0;
+	bool changes = (verb->flags & VERB_RESTRICTED) != 0;
 	uint64_t suppressed;
 
 	if (audit_admit(&server->audit, session->uid, changes, engine_now(server->engine).mono_ms, &suppressed))

@@ -97,14 +97,14 @@ static int request_read(struct request *request, const struct words *words, stru
 /* Whether it is about the state, and that cannot be read just now. */
 static bool command_lost(const struct session *session, const struct request *request)
 {
-	return (request->row->flags & (VERB_READS | VERB_CHANGES)) != 0 &&
+	return (request->row->flags & (VERB_READS | VERB_RESTRICTED)) != 0 &&
 		engine_lost(session->server->engine) != NULL;
 }
 
 /* Requests for everybody need no rights to be looked up. */
 static bool verb_is_open(const struct verb_row *verb)
 {
-	return (verb->flags & (VERB_CHANGES | VERB_READS)) == 0;
+	return (verb->flags & (VERB_RESTRICTED | VERB_READS)) == 0;
 }
 
 static bool command_denied(struct session *session, const struct verb_row *verb, struct error *error)

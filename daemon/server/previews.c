@@ -56,10 +56,14 @@ bool previews_turn(struct session *session, uint64_t nodes)
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-static int too_many(struct error *error, const char *whose, uint64_t tasks, uint64_t limit)
+/* How `tasks` more, of a listing for whom the text says, are over a limit. */
+static int too_many(struct error *error, const char *whose, uint64_t used, uint32_t tasks, uint64_t limit)
 {
+	if (tasks > limit)
+		return error_set(error, ERR_TOO_MANY, "the plan has %" PRIu32 " tasks, and the limit for %s plans is %" PRIu64,
+			tasks, whose, limit);
 	return error_set(error, ERR_TOO_MANY, "%s plans that are being listed have %" PRIu64
-		" tasks, and the limit is %" PRIu64 "; try again when one has been read", whose, tasks, limit);
+		" tasks, and the limit is %" PRIu64 "; try again when one has been read", whose, used + tasks, limit);
 }
 
 /* Whether a number of tasks is within a limit; with none asked for, whether there is room for one. */
@@ -75,11 +79,11 @@ int previews_reserve(struct session *session, uint32_t tasks, struct error *erro
 	bool reader = !(session_rights(session) & MAY_CHANGE);
 
 	if (reader && !fits(user->preview_tasks, tasks, PREVIEW_TASKS_USER))
-		return too_many(error, "this user's", user->preview_tasks + tasks, PREVIEW_TASKS_USER);
+		return too_many(error, "this user's", user->preview_tasks, tasks, PREVIEW_TASKS_USER);
 	if (reader && !fits(previews->readers_tasks, tasks, PREVIEW_TASKS_READERS))
-		return too_many(error, "readers'", previews->readers_tasks + tasks, PREVIEW_TASKS_READERS);
+		return too_many(error, "readers'", previews->readers_tasks, tasks, PREVIEW_TASKS_READERS);
 	if (!fits(previews->tasks, tasks, PREVIEW_TASKS_MAX))
-		return too_many(error, "the", previews->tasks + tasks, PREVIEW_TASKS_MAX);
+		return too_many(error, "all", previews->tasks, tasks, PREVIEW_TASKS_MAX);
 	session->preview.tasks = tasks;
 	session->preview.reader = reader;
 	previews->tasks += tasks;

@@ -87,8 +87,8 @@ void session_copy_go(struct session *session)
 	engine_copy_read(session->server->engine, session->copy, &session->request);
 }
 
-/* If the holder has hung up, which may not have been noticed yet, its copy must not block another. It goes on later, and
- * not from within this pass, whose reply is in server->out. */
+/* If the holder has hung up, which may not have been noticed yet, its copy must not block another. The holder goes on
+ * after this pass, whose reply is in server->out. */
 static void drop_abandoned(struct session *holder)
 {
 	if (holder == NULL || !session_hung_up(holder))

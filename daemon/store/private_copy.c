@@ -93,6 +93,16 @@ static int source_open(struct source *source, enum state_file file, struct error
 	return ret;
 }
 
+static int in_use(const struct source *source, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "%s is in use by another process", source->path);
+}
+
+static int lock_failed(const struct source *source, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "%s cannot be locked: %s", source->path, strerror(errno));
+}
+
 /* The bytes of the database that SQLite locks: every reader has a lock on some of them, every writer, and a
  * daemon all of the time. Ours keeps writers out until the copy is made. */
 static int source_lock(const struct source *source, struct error *error)
@@ -104,16 +114,13 @@ static int source_lock(const struct source *source, struct error *error)
 
 	if (fd < 0)
 		return 0;
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 && errno != EAGAIN && errno != EACCES)
-		return error_set(error, ERR_STORAGE, "%s cannot be locked: %s", source->path,
-			strerror(errno));
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return errno == EAGAIN || errno == EACCES ? in_use(source, error)
+			: lock_failed(source, error);
 	lock.l_type = F_WRLCK; /* with which any other lock is in conflict */
 	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
-		return error_set(error, ERR_STORAGE, "%s cannot be locked: %s", source->path,
-			strerror(errno));
-	if (lock.l_type != F_UNLCK)
-		return error_set(error, ERR_STORAGE, "%s is in use by another process", source->path);
-	return 0;
+		return lock_failed(source, error);
+	return lock.l_type != F_UNLCK ? in_use(source, error) : 0;
 }
 
 static void source_close(struct source *source)

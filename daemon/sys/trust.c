@@ -165,7 +165,7 @@ static bool walk_at_end(const struct walk *walk)
 /* One component. 1: it is the last one, and left to the caller. */
 static int walk_step(struct walk *walk, const char *name)
 {
-	bool is_last = walk_at_end(walk), is_file = is_last && walk->last != TRUST_DIRECTORY;
+	bool is_file = walk_at_end(walk) && walk->last != TRUST_DIRECTORY;
 	struct stat status;
 	int fd, ret;
 
@@ -180,7 +180,7 @@ static int walk_step(struct walk *walk, const char *name)
 		ret = walk_failed(walk, name, errno);
 	} else if (is_file && !S_ISLNK(status.st_mode)) {
 		ret = 1;
-	} else if (walk_check(walk, name, &status, is_last) < 0) {
+	} else if (walk_check(walk, name, &status, false) < 0) {
 		ret = -1;
 	} else if (S_ISLNK(status.st_mode)) {
 		ret = walk_follow(walk, fd, name);
@@ -216,6 +216,18 @@ static int walk_begin(struct walk *walk, const char *path)
 	return walk_to_root(walk);
 }
 
+/* A directory is checked once more, however the path spells it: without the exception for the sticky bit. */
+static int walk_end(const struct walk *walk)
+{
+	struct stat status;
+
+	if (walk->last != TRUST_DIRECTORY)
+		return 0;
+	if (fstat(walk->directory, &status) < 0)
+		return walk_failed(walk, "", errno);
+	return walk_check(walk, "", &status, true);
+}
+
 int trust_resolve(const char *path, enum trust_last last, struct trust_path *ret_path,
 	struct error *error)
 {
@@ -231,6 +243,8 @@ int trust_resolve(const char *path, enum trust_last last, struct trust_path *ret
 			break;
 		ret = walk_step(&walk, name);
 	}
+	if (ret == 0)
+		ret = walk_end(&walk);
 	failed = errno;
 	if (ret >= 0) {
 		ret_path->path = walk_path(&walk, name ? name : "");

@@ -102,13 +102,19 @@ END_TEST
 
 START_TEST(directories_that_others_can_write)
 {
+	static const char *const sticky[] = {"a", "a/", "a/.", "a/./", "a/b/..", "./a/b/../."};
+
 	ck_assert_int_eq(chmod("a", 0775), 0);
 	is_refused("a/b/file", TRUST_FILE, EPERM, "/a can be written by others (mode 0775)");
 	ck_assert_int_eq(chmod("a", 0757), 0);
 	is_refused("a/b", TRUST_DIRECTORY, EPERM, "/a can be written by others (mode 0757)");
 	ck_assert_int_eq(chmod("a", 01777), 0);
 	leads_to("a/b/file", TRUST_FILE, "/a/b/file");
-	is_refused("a", TRUST_DIRECTORY, EPERM, "/a can be written by others (mode 1777)");
+	for (size_t i = 0; i < sizeof sticky / sizeof sticky[0]; i++)
+		is_refused(sticky[i], TRUST_DIRECTORY, EPERM, "/a can be written by others (mode 1777)");
+	ck_assert_int_eq(chdir("a"), 0);
+	is_refused(".", TRUST_DIRECTORY, EPERM, "/a can be written by others (mode 1777)");
+	ck_assert_int_eq(chdir(".."), 0);
 }
 END_TEST
 
