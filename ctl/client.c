@@ -363,7 +363,7 @@ static int skip_cut_record(struct client *client)
 	return status == STATUS_UNREACHABLE ? STATUS_OK : status;
 }
 
-/* The function that takes such lines; NULL where there is none. */
+/* The function that takes such lines; NULL if there is none. */
 static int (*taker_of(const struct reply_handler *handler, const struct line *line))(void *, const struct line *)
 {
 	switch (line->kind) {

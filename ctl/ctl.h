@@ -31,7 +31,7 @@ struct ctl {
 	bool json;
 	bool quiet;
 	bool legend;
-	int64_t deadline_ms;  /* CLIENT_NO_DEADLINE where there is none */
+	int64_t deadline_ms;  /* CLIENT_NO_DEADLINE if there is none */
 	struct client client; /* opened by the commands that need it */
 	/* What a person must know when the command is cut short: "; the rollout goes on". */
 	char afterword[128];

@@ -18,7 +18,7 @@
 	OPTION(CTL_VERSION, "version", 'V', NULL, "print the version")                                \
 	OPTION(CTL_DRY_RUN, "dry-run", 0, NULL, "show the plan and change nothing")                   \
 	OPTION(CTL_DETACH, "detach", 0, NULL, "show the plan and do not wait for its end")            \
-	OPTION(CTL_NO, "no", 0, NULL, "take the mark away")                                           \
+	OPTION(CTL_NO, "no", 0, NULL, "remove the mark")                                           \
 	OPTION(CTL_FORCE, "force", 'f', NULL, "replace the file if it exists")
 
 enum ctl_option {

@@ -11,7 +11,7 @@ enum { SPOOL_MAX = 16 << 20 }; /* bytes that are held back */
 
 /* Zeroed, it is empty. */
 struct spool {
-	struct buf text; /* what is not printed yet; whoever has output appends it here */
+	struct buf text; /* what is not printed yet; callers append their output it here */
 	bool flows;      /* some has been printed, */
 	bool in_line;    /* and not up to the end of a line */
 };

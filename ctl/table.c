@@ -14,7 +14,7 @@
 #include "out.h"
 #include "text.h"
 
-/* One block: the places of the cells, counted from its beginning, 0 where there is none; then their texts. */
+/* One block: the places of the cells, counted from its beginning, 0 if there is none; then their texts. */
 struct table_row {
 	size_t size;
 	uint32_t at[];
@@ -45,7 +45,7 @@ void table_fini(struct table *table)
 	table->flows = false;
 }
 
-/* Appends the text of a cell; false where there is none. */
+/* Appends the text of a cell; false if there is none. */
 static bool add_cell(struct buf *buf, const struct column *column, const struct line *record)
 {
 	const char *value = line_get(record, column->key);
@@ -107,7 +107,7 @@ static void drop_last(struct table *table)
 	free(row);
 }
 
-/* Keeps the row even where no more may be kept: as long as it takes to print it. */
+/* Keeps the row even if no more may be kept: as long as it takes to print it. */
 static bool take_row(struct table *table, struct table_row *row)
 {
 	bool taken = keep_take(row->size);

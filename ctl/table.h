@@ -26,7 +26,7 @@ struct column {
 	const char *heading;
 	const char *key;
 	enum column_kind kind;
-	bool optional; /* left out where no row has a value in it; not if the table flows */
+	bool optional; /* left out if no row has a value in it; not if the table flows */
 };
 
 enum {

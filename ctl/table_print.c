@@ -12,7 +12,7 @@
 /* A cell longer than this is not lined up: every other row would be filled up to its width. */
 enum { ALIGNED_MAX = 400 };
 
-/* The length of the longest cell of a column; -1 where all are empty. */
+/* The length of the longest cell of a column; -1 if all are empty. */
 static long longest_cell(const struct table *table, size_t column)
 {
 	long longest = -1;

@@ -338,7 +338,7 @@ const struct setting settings[] = {
 		PLACE(max_clients_per_user), 0, 1000000, 0},
 	{"admin-group", 0, "GROUP", "whose members may make changes (root and the user of imd alone)",
 		&kind_sysgroup, PLACE(admin_group), 0, 0, 0},
-	{"read-group", 0, "GROUP", "whose members may read (who can open the socket)", &kind_sysgroup,
+	{"read-group", 0, "GROUP", "whose members may read (everybody who can open the socket)", &kind_sysgroup,
 		PLACE(read_group), 0, 0, 0},
 	{"send-timeout", 0, "DURATION", "how long a large reply may wait to be read, 0 for no limit (60s)",
 		&kind_duration, PLACE(send_timeout_ms), 0, 0, 0},

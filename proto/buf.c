@@ -47,7 +47,7 @@ static unsigned decimal_digits(uint64_t value)
 	return digits;
 }
 
-/* Written where it is to stand, from its end: a copy costs as much again. */
+/* Writes the digits in place, from its end: a copy costs as much again. */
 void buf_add_u64(struct buf *buf, uint64_t value)
 {
 	unsigned digits = decimal_digits(value);

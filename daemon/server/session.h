@@ -84,10 +84,10 @@ void session_shut_down(struct session *session, const struct error *why);
 void session_stop(struct session *session);
 /* What the client may do, a set of MAY_CHANGE and MAY_READ: looked up again if that is due (access.h). */
 unsigned session_rights(struct session *session);
-/* If the client watches and may not read any more, it is told so and its connection is closed. Not from
+/* If the client watches and may not read any more, it gets ERR denied and its connection is closed. Not from
  * within a pass. */
 void session_check_watch(struct session *session);
-/* From here on, the connection is closed when the client takes nothing of its reply for send-timeout. */
+/* From now on, the connection is closed when the client takes nothing of its reply for send-timeout. */
 void session_set_deadline(struct session *session, bool on);
 
 /* The socket takes nothing any more. What the client has sent whole is still carried out. */

@@ -5,7 +5,7 @@
  *   MADE     SQLite is done with it, and it is read
  *   CLOSED   it was read to its end, or something failed
  *
- * Whoever began it may end it in each of them, also while the runner works on it: then the job runs to its end and its
+ * The owner may end it in each of them, also while the runner works on it: then the job runs to its end and its
  * outcome is dropped. Files are closed by jobs too, because close() may wait for a disk. */
 #include "copy.h"
 
@@ -25,7 +25,7 @@ struct store_copy {
 	struct copy_source *source;
 	struct job job;
 	bool working;             /* the job is the runner's */
-	bool ended;               /* by whoever began it */
+	bool ended;               /* by the owner */
 	/* The worker's, while it works: */
 	enum { COPY_NEW, COPY_MAKING, COPY_MADE, COPY_CLOSED } state;
 	struct snapshot snapshot;
@@ -36,7 +36,7 @@ struct store_copy {
 	bool read;                /* there is a piece, */
 	size_t len;               /* of this length; 0 at the end */
 	char data[STORE_COPY_PIECE];
-	/* Whom to tell of the piece: */
+	/* The owner's callback: */
 	store_read_fn *done;
 	void *arg;
 };
@@ -147,8 +147,8 @@ static void copy_finish(struct store_copy *copy)
 	copy_run(copy);
 }
 
-/* Whoever is told may end the copy, or read on. */
-static void copy_tell(struct store_copy *copy, const struct error *error)
+/* The callback may end the copy, or read on. */
+static void copy_report(struct store_copy *copy, const struct error *error)
 {
 	store_read_fn *done = copy->done;
 
@@ -163,12 +163,12 @@ static void copy_done(void *arg)
 
 	copy->working = false;
 	if (copy->ended) {
-		copy_tell(copy, &ended);
+		copy_report(copy, &ended);
 		copy_finish(copy);
 	} else if (copy->failed) {
-		copy_tell(copy, &copy->error);
+		copy_report(copy, &copy->error);
 	} else if (copy->read) {
-		copy_tell(copy, NULL);
+		copy_report(copy, NULL);
 	} else {
 		copy_run(copy);
 	}

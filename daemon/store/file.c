@@ -251,7 +251,7 @@ static struct store_file *file_new(struct runner *runner)
 
 	file->store.ops = &ops;
 	file->runner = runner;
-	/* Who only wants to look, or a copy, does not keep those waiting who want a change. */
+	/* Commits go before reads and copies. */
 	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file, .urgent = true};
 	file->probe.job = (struct job){.work = probe_work, .done = probe_done, .arg = file};
 	pthread_mutex_init(&file->mutex, NULL);

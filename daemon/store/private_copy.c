@@ -59,8 +59,8 @@ static bool log_is_there(const struct source *source)
 	return ret == 0;
 }
 
-/* Looks before it opens: to open a device may have effects. A log without its database is copied, for who opens the
- * copy to say so. */
+/* Looks before it opens: to open a device may have effects. A log without its database is copied, so that
+ * opening the copy reports it. */
 static int open_regular(struct source *source, enum state_file file, const char *path,
 	struct error *error)
 {

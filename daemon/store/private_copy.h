@@ -1,5 +1,5 @@
 /* A private copy of a state, to be looked at in the place of the state itself: SQLite writes to the files that it
- * opens and beside them, be it only to recover them. */
+ * opens and beside them, even if only to recover them. */
 #ifndef IMD_STORE_PRIVATE_COPY_H
 #define IMD_STORE_PRIVATE_COPY_H
 
