@@ -160,6 +160,7 @@ bool command_handle(struct session *session, const char *line, size_t len)
 		return false;
 	}
 	server->requests++;
+	server->pass_spent += PASS_REQUEST_COST;
 	command_run(session, &request);
 	if (session->wait != WAIT_PASS)
 		return true;

@@ -12,12 +12,8 @@
 #include "ring.h"
 #include "server.h"
 #include "session.h"
+#include "turns.h"
 #include "watch.h"
-
-enum {
-	PASS_MAX = LIMIT_WAITING,    /* what one session may spend before others have their turn: bytes */
-	PASS_TASK_COST = 64,         /* of replies, and this for a planned task */
-};
 
 /* The SPEC record that was asked for last. A revision never changes, so it is good as long as it is
  * about this one. */
@@ -42,6 +38,7 @@ struct server {
 	void *drained_arg;
 	struct users users;        /* whose they are */
 	uint32_t strangers;        /* clients that may neither change nor read */
+	struct turns turns;
 	struct previews previews;
 	struct access access;
 	struct event *recheck;     /* ends watches of users who may not read any more */

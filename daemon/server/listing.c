@@ -11,12 +11,13 @@ struct go {
 	const struct core *core;
 	struct buf *buf;
 	size_t limit;
+	size_t visits; /* entries that were passed over without a record */
 	struct error *error;
 };
 
 static bool go_full(const struct go *go)
 {
-	return go->buf->len >= go->limit;
+	return go->buf->len >= go->limit || go->visits >= LISTING_VISITS;
 }
 
 void listing_init(struct listing *listing)
@@ -75,10 +76,11 @@ static bool list_nodes(struct go *go, const struct group *group)
 	for (; go->listing->at < group->slots_used; go->listing->at++) {
 		uint32_t ref = group_slot_node(group, (uint32_t)go->listing->at);
 
-		if (ref == NODE_NONE)
-			continue;
 		if (go_full(go))
 			return false;
+		go->visits += ref == NODE_NONE;
+		if (ref == NODE_NONE)
+			continue;
 		records_node(go->buf, go->core, node_at(&go->core->nodes, ref));
 	}
 	return true;
@@ -141,8 +143,12 @@ static bool list_open_tasks(struct go *go, const struct group *group)
 			go->listing->task = 0;
 		}
 		go->listing->at = graph->serial;
-		if (graph_ended(graph) && go->listing->task == 0 && !go->listing->place.open)
+		if (graph_ended(graph) && go->listing->task == 0 && !go->listing->place.open) {
+			if (go_full(go))
+				return false;
+			go->visits++;
 			continue;
+		}
 		if (!list_graph_tasks(go, graph))
 			return false;
 		go->listing->at = graph->serial + 1;
@@ -159,8 +165,9 @@ static int list_each_group(struct go *go, bool (*list)(struct go *, const struct
 	struct listing *listing = go->listing;
 
 	while (listing->group < listing->group_end && listing->group < go->core->group_count) {
-		if (!list(go, go->core->groups[listing->group]))
+		if (go_full(go) || !list(go, go->core->groups[listing->group]))
 			return 0;
+		go->visits++;
 		listing->group++;
 		listing->at = 0;
 		listing->task = 0;
@@ -298,19 +305,18 @@ static int list_part(struct go *go, enum listing_part part)
 }
 
 int listing_go(struct listing *listing, const struct core *core, struct buf *buf, size_t limit,
-	struct error *error)
+	size_t *ret_visits, struct error *error)
 {
-	struct go go = {listing, core, buf, limit, error};
+	struct go go = {listing, core, buf, limit, 0, error};
+	int through = 1;
 
-	for (unsigned part = 0; part < PART_COUNT; part++) {
-		int through;
-
+	for (unsigned part = 0; part < PART_COUNT && through > 0; part++) {
 		if ((listing->parts & PARTS(part)) == 0)
 			continue;
 		through = list_part(&go, (enum listing_part)part);
-		if (through <= 0)
-			return through;
-		listing->parts &= ~PARTS(part);
+		if (through > 0)
+			listing->parts &= ~PARTS(part);
 	}
-	return 0;
+	*ret_visits = go.visits;
+	return through < 0 ? -1 : 0;
 }

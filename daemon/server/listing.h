@@ -66,9 +66,12 @@ void listing_end_line(struct listing *listing, struct buf *buf);
 /* The graph of a listing of one, NULL where it is gone or there is none. */
 const struct graph *listing_graph(const struct listing *listing, const struct core *core);
 
-/* Appends records until the listing is over, or the buffer has `limit` bytes. -1 with ERR_GONE
- * where the graph that is listed is not kept any more. */
+enum { LISTING_VISITS = 10000 };
+
+/* Appends records until the listing is over, the buffer has `limit` bytes, or it has passed over LISTING_VISITS entries
+ * without a record, such as free slots. *ret_visits is how many. -1 with ERR_GONE if the graph that is listed is not
+ * kept any more. */
 int listing_go(struct listing *listing, const struct core *core, struct buf *buf, size_t limit,
-	struct error *error);
+	size_t *ret_visits, struct error *error);
 
 #endif

@@ -12,6 +12,7 @@ struct user {
 	uid_t uid;
 	uint32_t clients;
 	uint64_t preview_tasks; /* previews.h */
+	uint64_t pass, spent;   /* the last pass of its sessions, and what they took of it (turns.h) */
 };
 
 /* Those that have any, in no order: they are few, however many the clients. */

@@ -173,6 +173,7 @@ static int server_events_new(struct server *server)
 	server->hangups = evtimer_new(server->base, on_hangups, server);
 	server->recheck = event_new(server->base, -1, EV_PERSIST, on_recheck, server);
 	if (server->reaper == NULL || server->hangups == NULL || !server->recheck ||
+		turns_init(&server->turns, server->base) < 0 ||
 		previews_init(&server->previews, server->base) < 0)
 		return -1;
 	recheck_arm(server);
@@ -272,6 +273,7 @@ void server_free(struct server *server)
 	if (server->recheck)
 		event_free(server->recheck);
 	previews_fini(&server->previews);
+	turns_fini(&server->turns);
 	ring_fini(&server->ring);
 	buf_fini(&server->spec_line.text);
 	buf_fini(&server->out);

@@ -285,6 +285,12 @@ void session_go(struct session *session)
 {
 	if (session->dead)
 		return;
+	if (!turns_take(session)) {
+		session_flush(session);
+		if (!session->dead)
+			session_set_reading(session);
+		return;
+	}
 	session->server->pass_spent = 0;
 	if (session->listing_on && session->wait == WAIT_NOTHING)
 		session_listing_go(session);
@@ -292,8 +298,10 @@ void session_go(struct session *session)
 		session_copy_go(session);
 	session_handle(session);
 	session_flush(session);
-	if (!session->dead)
-		session_settle(session);
+	if (session->dead)
+		return;
+	turns_spend(session, session->server->pass_spent);
+	session_settle(session);
 }
 
 /* ---- the connection ------------------------------------------------------------------------ */
@@ -367,6 +375,7 @@ struct session *session_new(struct server *server, int fd, uid_t uid)
 	listing_init(&session->listing);
 	link_init(&session->watch.link);
 	link_init(&session->preview.link);
+	link_init(&session->turn);
 	session->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (session->bev == NULL) {
 		close(fd);
@@ -409,6 +418,7 @@ void session_close(struct session *session)
 	bufferevent_setcb(session->bev, NULL, NULL, NULL, NULL);
 	bufferevent_disable(session->bev, EV_READ | EV_WRITE);
 	link_remove(&session->preview.link);
+	link_remove(&session->turn);
 	link_remove(&session->link);
 	link_append(&server->dead, &session->link);
 	server->clients--;

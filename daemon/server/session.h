@@ -63,6 +63,7 @@ struct session {
 	} preview;
 	struct store_copy *copy; /* of the state, which is being sent; NULL: none */
 	uint64_t copied;         /* bytes of it that were sent */
+	struct link turn;       /* in server->turns.deferred, or none */
 	struct watch watch;
 	struct engine_request request;
 	char *strings;          /* owned; what the request points to */

@@ -84,6 +84,8 @@ static bool session_listing_step(struct session *session)
 	struct server *server = session->server;
 	const struct core *core = engine_core(server->engine);
 	struct error error;
+	size_t visits;
+	bool failed;
 
 	if (session->mute) {
 		session_listing_drop(session);
@@ -91,6 +93,10 @@ static bool session_listing_step(struct session *session)
 	}
 	if (session->dead || session_waiting(session) > 0)
 		return true;
+	if (server->pass_spent >= PASS_MAX) {
+		turns_defer(session);
+		return true;
+	}
 	if (engine_lost(server->engine) != NULL) {
 		session_listing_lost(session, engine_lost(server->engine));
 		return true;
@@ -102,7 +108,9 @@ static bool session_listing_step(struct session *session)
 	}
 	if (!session->listing_begun)
 		session_listing_begin(session, core);
-	if (listing_go(&session->listing, core, &server->out, LIMIT_WAITING, &error) < 0) {
+	failed = listing_go(&session->listing, core, &server->out, LIMIT_WAITING, &visits, &error) < 0;
+	server->pass_spent += visits * PASS_VISIT_COST;
+	if (failed) {
 		session_listing_fail(session, &error);
 		return true;
 	}
