@@ -45,7 +45,7 @@ def only_the_state_can_be_written():
     equal(find(box, "(", "-type", "d", "-o", "-type", "f", ")", "-writable"),
           ["/run/systemd/notify", "/var/lib/imd", "/var/lib/imd/imd.db", "/var/lib/imd/imd.db-wal"],
           "what can be written")
-    for folder in ("/run", "/run/lock", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/etc/imd"):
+    for folder in ("/run", "/run/lock", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/dev/hugepages", "/etc/imd"):
         status, out, err = box.run(*within(box, "touch", f"{folder}/planted"))
         expect(status != 0, f"a file was made in {folder}: {out}{err}")
     box.good(*within(box, "touch", "/var/lib/imd/planted"))
