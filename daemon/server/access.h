@@ -21,7 +21,12 @@
 
 struct engine;
 
-enum { MAY_CHANGE = 1 << 0, MAY_READ = 1 << 1, MAY_ALL = MAY_CHANGE | MAY_READ };
+enum {
+	MAY_CHANGE = 1 << 0,
+	MAY_READ = 1 << 1,
+	MAY_ALL = MAY_CHANGE | MAY_READ,
+	MAY_ALWAYS = 1 << 2, /* with MAY_ALL: root and the user of imd, by no group */
+};
 
 /* The groups by their names; NULL: none. The caller's, and valid until the next access_configure. */
 struct access_rules {

@@ -14,6 +14,7 @@
 
 #include "log.h"
 #include "proto/mem.h"
+#include "sys/trust.h"
 
 enum {
 	BACKLOG = 511,
@@ -210,12 +211,28 @@ static void lock_release(struct listener *listener, const char *path)
 	listener->lock_fd = -1;
 }
 
+/* Root makes no file where others decide what the path leads to. If it cannot be resolved, to bind fails too, and says
+ * why. Ordinary users may listen wherever they can. */
+static int check_trusted(const char *path, struct error *error)
+{
+	struct trust_path found;
+	struct error why;
+
+	if (geteuid() != 0)
+		return 0;
+	if (trust_resolve(path, TRUST_FILE_NOFOLLOW, &found, &why) < 0)
+		return errno != EPERM ? 0 :
+			error_set(error, ERR_DENIED, "cannot listen at %s: %s", path, why.text);
+	trust_path_fini(&found);
+	return 0;
+}
+
 static int listener_bind(struct listener *listener, const char *path, unsigned mode,
 	struct error *error)
 {
 	struct sockaddr_un address;
 
-	if (path_address(path, &address, error) < 0)
+	if (path_address(path, &address, error) < 0 || check_trusted(path, error) < 0)
 		return -1;
 	listener->lock_fd = lock_take(path, error);
 	if (listener->lock_fd < 0)

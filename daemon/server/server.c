@@ -40,12 +40,16 @@ static void on_no_room(void *arg, int fd)
 	shed(arg, fd, "ERR too-many the daemon is out of file descriptors\n");
 }
 
-/* How many clients there may be before only administrators are let in: whoever can connect could keep them
- * out otherwise, without any right, by staying. */
-static uint32_t places_for_all(uint32_t max_clients)
+/* How many clients with these rights there may be among all: others could keep administrators out by staying, and
+ * these could keep out root and the user of imd. */
+static uint32_t places_for(uint32_t max_clients, unsigned rights)
 {
 	uint32_t kept = max_clients / KEPT_PART;
 
+	if (rights & MAY_ALWAYS)
+		return max_clients;
+	if (rights & MAY_CHANGE)
+		return max_clients - (kept > 0 ? 1 : 0);
 	return max_clients - (kept < KEPT_MAX ? kept : KEPT_MAX);
 }
 
@@ -70,8 +74,10 @@ static const char *no_place(struct server *server, int fd, uid_t uid)
 		users_clients(&server->users, uid) >= rules->max_clients_per_user)
 		return "ERR too-many client limit of this user reached\n";
 	rights = access_rights(&server->access, server->engine, fd, uid, &until_ms);
-	if (server->clients >= places_for_all(rules->max_clients) && !(rights & MAY_CHANGE))
-		return "ERR too-many the remaining connections are reserved for administrators\n";
+	if (server->clients >= places_for(rules->max_clients, rights))
+		return rights & MAY_CHANGE
+			? "ERR too-many the remaining connection is reserved for root and the user of imd\n"
+			: "ERR too-many the remaining connections are reserved for administrators\n";
 	if (rights == 0 && server->strangers >= places_for_strangers(rules->max_clients))
 		return "ERR too-many client limit of users without rights reached\n";
 	return NULL;
@@ -133,19 +139,37 @@ static void on_hangups(evutil_socket_t fd, short what, void *arg)
 		server_watch_hangups(server);
 }
 
-/* Rights may end at any time: a user leaves a group. Those who send requests are checked at each; those who
- * only watch, here. */
-static void on_recheck(evutil_socket_t fd, short what, void *arg)
+/* A user who has lost all rights keeps no more connections than others without rights. */
+static void check_place(struct server *server, struct session *session)
 {
-	struct server *server = arg;
+	static const struct error why = {ERR_TOO_MANY, "client limit of users without rights reached"};
+
+	session_rights(session);
+	if (session->rights == 0 && server->strangers > places_for_strangers(server->config.rules.max_clients))
+		session_dismiss(session, &why);
+}
+
+/* Rights may end at any time: a user leaves a group. Those who send requests are checked at each; those who
+ * only watch, or only stay, here. */
+static void recheck(struct server *server)
+{
 	struct link *link, *next;
 
+	for (link = server->sessions.next; link != &server->sessions; link = next) {
+		struct session *session = LINK_OWNER(link, struct session, link);
+
+		next = link->next;
+		session_check_watch(session);
+		if (!session->dead)
+			check_place(server, session);
+	}
+}
+
+static void on_recheck(evutil_socket_t fd, short what, void *arg)
+{
 	(void)fd;
 	(void)what;
-	for (link = server->sessions.next; link != &server->sessions; link = next) {
-		next = link->next;
-		session_check_watch(LINK_OWNER(link, struct session, link));
-	}
+	recheck(arg);
 }
 
 /* Without groups all clients may watch, and nobody loses that. */
@@ -222,19 +246,15 @@ void server_start(struct server *server, struct engine *engine, uint64_t event_s
 
 void server_configure(struct server *server, const struct server_rules *rules)
 {
-	struct link *link, *next;
+	struct link *link;
 
 	server->config.rules = *rules;
 	origins_clear(&server->origins); /* a user may have another name by now */
 	access_configure(&server->access, &rules->access);
 	recheck_arm(server);
-	for (link = server->sessions.next; link != &server->sessions; link = next) {
-		struct session *session = LINK_OWNER(link, struct session, link);
-
-		next = link->next;
-		session->rights_until_ms = INT64_MIN;
-		session_check_watch(session);
-	}
+	for (link = server->sessions.next; link != &server->sessions; link = link->next)
+		LINK_OWNER(link, struct session, link)->rights_until_ms = INT64_MIN;
+	recheck(server);
 	ring_keep(&server->ring, rules->keep_events);
 	server->spec_line.text.len = 0; /* that of a group without a spec shows the policy to come */
 }

@@ -11,7 +11,7 @@ struct server;
 
 /* What may be changed while clients are served. */
 struct server_rules {
-	uint32_t max_clients;  /* of which the last few are for administrators; see places_for_all in server.c */
+	uint32_t max_clients;  /* of which the last few are for administrators; see places_for in server.c */
 	uint32_t max_clients_per_user; /* 0: no limit */
 	uint64_t send_timeout_ms; /* how long a plan or a copy may wait to be read; 0: without limit */
 	uint64_t keep_events;  /* events that a watcher may fall behind */

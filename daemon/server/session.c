@@ -461,8 +461,7 @@ static bool session_owes_change(const struct session *session)
 		(session->listing_on && session->finish == FINISH_PLAN && session->listing.preview == NULL);
 }
 
-/* Not from within a pass. */
-static void session_dismiss(struct session *session, const struct error *why)
+void session_dismiss(struct session *session, const struct error *why)
 {
 	if (session_owes_change(session))
 		session_close(session);

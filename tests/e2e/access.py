@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import resource
+import select
 import shutil
 
 from imdtest import (IMCTL, IMD, Daemon, Skip, await_that, case, equal, expect, main, matches, need_imctl, new_path,
@@ -412,6 +413,32 @@ def users_without_rights_cannot_keep_others_out():
         crowd.pop().ok("QUIT")
         await_that(lambda: root.stat("clients") == "17", "another client is gone")
         As(imd.path, EVE).ok("PING")
+
+
+@case
+def administrators_cannot_keep_root_out():
+    with daemon("--max-clients=20", f"--admin-group={ADMINS}") as imd:
+        crowd = [As(imd.path, ALICE) for _ in range(19)]
+        for client in crowd:
+            client.ok("PING")
+        too_many(As(imd.path, ALICE), "^the remaining connection is reserved for root and the user of imd$")
+        imd.client().ok("UPDATE 1 1")
+
+
+@case
+def a_user_who_loses_all_rights_does_not_keep_the_places():
+    with daemon("--max-clients=20", f"--read-group={READERS}") as imd:
+        crowd = [As(imd.path, BOB) for _ in range(10)]
+        for client in crowd:
+            client.ok("NODES")
+        imd.database.groups[READERS] = (READER_GID, ["both"])
+        imd.database.write()
+        root = imd.client()
+        await_that(lambda: root.stat("clients") == "3", "only two of them are left, and root")
+        closed, _, _ = select.select([client.socket for client in crowd], [], [], 0)
+        told = [client.line() for client in crowd if client.socket in closed]
+        equal((len(told), {(line.code, line.text) for line in told}),
+              (8, {("too-many", "client limit of users without rights reached")}), "the others")
 
 
 @case

@@ -13,6 +13,7 @@ import time
 
 from imdtest import (IMD, Client, Daemon, Skip, await_that, case, environment, equal, expect, main,
                      matches, new_path, run, sanitized, spawn)
+from users import need_root
 
 CLOCK = ("--mock-delay=700ms",)  # an UPDATE of one node is the clock of a wait
 
@@ -398,6 +399,20 @@ def a_socket_that_lives_is_left_alone():
     equal((found.st_ino, found.st_mode, found.st_mtime_ns), (identity.st_ino, identity.st_mode, identity.st_mtime_ns),
           "the socket file of another")
     Client(path).close()
+
+
+@case
+def root_makes_no_socket_where_another_user_decides():
+    need_root()
+    theirs, ours = new_path("theirs"), new_path("ours")
+    for folder in (theirs, ours):
+        os.mkdir(folder)
+    os.symlink(ours, f"{theirs}/link")
+    os.lchown(f"{theirs}/link", 61001, 61001)
+    os.chown(theirs, 61001, 61001)
+    for path in (f"{theirs}/sock", f"{theirs}/link/sock"):
+        refused(path, f"{theirs} belongs to user 61001; it must belong to root")
+    equal((os.listdir(theirs), os.listdir(ours)), (["link"], []), "what was made")
 
 
 @case

@@ -96,7 +96,7 @@ START_TEST(without_an_answer_there_are_no_rights)
 	access_configure(&rights, &(struct access_rules){"admins", "readers"});
 	database.group_failure = ETIMEDOUT;
 	ck_assert_uint_eq(rights_of(ALICE), 0);
-	ck_assert_uint_eq(rights_of(0), MAY_ALL);
+	ck_assert_uint_eq(rights_of(0), MAY_ALL | MAY_ALWAYS);
 }
 END_TEST
 
@@ -143,7 +143,7 @@ START_TEST(nobody_is_looked_up_if_no_group_is_set)
 	access_configure(&rights, &(struct access_rules){NULL, NULL});
 	ck_assert_uint_eq(rights_of(ALICE), MAY_READ);
 	ck_assert_uint_eq(rights_of(65534), MAY_READ);
-	ck_assert_uint_eq(rights_of(0), MAY_ALL);
+	ck_assert_uint_eq(rights_of(0), MAY_ALL | MAY_ALWAYS);
 	ck_assert_uint_eq(database.lookups, 0);
 }
 END_TEST
