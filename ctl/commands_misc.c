@@ -55,11 +55,15 @@ static int add_to_dot(void *arg, const struct line *record)
 
 static int add_metric(void *arg, const struct line *line)
 {
+	struct text_view *view = arg;
 	struct buf lines = BUF_INIT;
 
-	buf_add_str(&lines, line->text);
+	if (view->ctl->json)
+		buf_add_str(&lines, line->text);
+	else
+		text_add_safe(&lines, line->text);
 	buf_add_char(&lines, '\n');
-	return add_lines(arg, &lines);
+	return add_lines(view, &lines);
 }
 
 /* Makes the request. Nothing is printed of a text that did not come whole, unless it is very long. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "text.h"
+
 enum { SHORT_ID_LEN = 8 };
 
 static const struct {
@@ -24,14 +26,21 @@ static const char *fill_of(const char *state)
 	return "white";
 }
 
-/* A text within the quotes of a string of dot; control characters have no place in a picture. */
+/* The first max bytes of a text within the quotes of a string of dot. It is made safe first, so the backslashes
+ * of that are quoted and dot shows them. */
 static void add_text(struct buf *buf, const char *text, size_t max)
 {
-	for (size_t i = 0; text != NULL && text[i] != '\0' && i < max; i++) {
-		if (text[i] == '"' || text[i] == '\\')
+	struct buf safe = BUF_INIT;
+
+	if (text == NULL)
+		return;
+	text_add_safe_part(&safe, text, max);
+	for (size_t i = 0; i < safe.len; i++) {
+		if (safe.data[i] == '"' || safe.data[i] == '\\')
 			buf_add_char(buf, '\\');
-		buf_add_char(buf, (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+		buf_add_char(buf, safe.data[i]);
 	}
+	buf_fini(&safe);
 }
 
 /* A line of the label, where there is something to say. */

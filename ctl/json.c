@@ -34,7 +34,8 @@ json_t *json_text(const char *text)
 	json_t *json;
 
 	while (*text != '\0') {
-		size_t len = utf8_length(text);
+		uint32_t point;
+		size_t len = utf8_decode(text, &point);
 
 		if (len > 0)
 			buf_add(&valid, text, len);
@@ -173,13 +174,43 @@ static int add_chunk(const char *data, size_t len, void *arg)
 	return 0;
 }
 
+/* Appends JSON with its unsafe characters as \uXXXX. jansson has escaped those below U+0020, and others are
+ * in strings only. */
+static void add_escaped(struct buf *buf, const char *json)
+{
+	const char *plain = json, *at = json;
+
+	while (*at != '\0') {
+		uint32_t point = 0;
+		size_t len;
+
+		if (*at >= ' ' && *at <= '~') { /* almost everything */
+			at++;
+			continue;
+		}
+		len = utf8_decode(at, &point);
+		if (len > 0 && point_is_unsafe(point)) {
+			buf_add(buf, plain, (size_t)(at - plain));
+			buf_addf(buf, "\\u%04x", (unsigned)point);
+			plain = at + len;
+		}
+		at += len > 0 ? len : 1;
+	}
+	buf_add(buf, plain, (size_t)(at - plain));
+}
+
 void json_add(struct buf *buf, const json_t *json)
 {
+	struct buf text = BUF_INIT;
+
 	if (json == NULL) {
 		buf_add_str(buf, "null");
 		return;
 	}
-	json_dump_callback(json, add_chunk, buf, JSON_COMPACT | JSON_ENCODE_ANY);
+	json_dump_callback(json, add_chunk, &text, JSON_COMPACT | JSON_ENCODE_ANY);
+	buf_add_char(&text, '\0');
+	add_escaped(buf, text.data);
+	buf_fini(&text);
 }
 
 void json_add_part(struct buf *buf, const char *text)

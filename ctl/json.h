@@ -20,7 +20,8 @@ json_t *json_text(const char *text);
 /* A value as the wire writes it: a number where it is one. */
 json_t *json_value(const char *text);
 
-/* Appends it in compact form. */
+/* Appends it in compact form; what text.h calls unsafe is escaped. All JSON that imctl makes of what it received
+ * comes from here. */
 void json_add(struct buf *buf, const json_t *json);
 /* Appends what stands between the quotes of a string; it may be one of several parts of that. */
 void json_add_part(struct buf *buf, const char *text);

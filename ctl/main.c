@@ -1,6 +1,7 @@
 /* imctl: declares specs to imd, and shows what it does. See imctl(1). */
 
 #include <fcntl.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -121,6 +122,14 @@ static void occupy_standard_files(void)
 		close(fd);
 }
 
+/* imctl prints UTF-8 in every locale, so that is what the width of a table's cell is computed from. */
+static void set_locale(void)
+{
+	setlocale(LC_ALL, "");
+	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.client = {.fd = -1}};
@@ -129,7 +138,7 @@ int main(int argc, char **argv)
 	int status = STATUS_USAGE;
 
 	occupy_standard_files();
-	setlocale(LC_ALL, "");
+	set_locale();
 	signal(SIGPIPE, SIG_IGN);
 	ctl.args = words;
 	if (options_parse(argc, argv, ctl.values, words, &word_count) == 0)

@@ -45,7 +45,18 @@ void table_fini(struct table *table)
 	table->flows = false;
 }
 
-/* Appends the text of a cell; false if there is none. */
+/* Appends the action of a task, made safe. */
+static void add_action(struct buf *buf, const struct line *record)
+{
+	struct buf action = BUF_INIT;
+
+	action_format(&action, record);
+	buf_add_char(&action, '\0');
+	text_add_safe(buf, action.data);
+	buf_fini(&action);
+}
+
+/* Appends the text of a cell, made safe; false if there is none. */
 static bool add_cell(struct buf *buf, const struct column *column, const struct line *record)
 {
 	const char *value = line_get(record, column->key);
@@ -56,14 +67,14 @@ static bool add_cell(struct buf *buf, const struct column *column, const struct 
 		return true;
 	}
 	if (column->kind == COLUMN_ACTION) {
-		action_format(buf, record);
+		add_action(buf, record);
 		return true;
 	}
 	if (value == NULL)
 		return false;
 	if (column->kind == COLUMN_TIME && local_time_of_stamp(value, time_text) == 0)
 		value = time_text;
-	buf_add_str(buf, value);
+	text_add_safe(buf, value);
 	return true;
 }
 
@@ -183,7 +194,7 @@ int table_add_texts(struct table *table, const char *const *texts)
 
 		if (texts[i] == NULL)
 			continue;
-		buf_add_str(&cells.texts, texts[i]);
+		text_add_safe(&cells.texts, texts[i]);
 		note_cell(&cells, i, begin);
 	}
 	return add_row(table, &cells);

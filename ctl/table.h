@@ -61,7 +61,7 @@ void table_fini(struct table *table);
 int table_add(struct table *table, const struct line *record);
 /* Appends a row of these texts, copied; as many as there are columns. */
 int table_add_texts(struct table *table, const char *const *texts);
-/* A cell as it is shown, or NULL; also if the row is not kept. */
+/* A cell as it is shown, made safe by text_add_safe; NULL if there is none or the row is not kept. */
 const char *table_cell(const struct table *table, size_t row, size_t column);
 
 /* Prints what has not been printed yet. */

@@ -51,7 +51,7 @@ static void print_plain_row(const struct table *table, const bool *shown, size_t
 			continue;
 		if (line.len > 0)
 			buf_add_char(&line, ' ');
-		text_add_safe(&line, cell != NULL ? cell : "-");
+		buf_add_str(&line, cell != NULL ? cell : "-");
 	}
 	buf_add_char(&line, '\n');
 	fwrite(line.data, 1, line.len, stdout);
@@ -107,6 +107,7 @@ static void print_aligned(const struct table *table, const bool *shown)
 	if (scols == NULL)
 		out_of_memory();
 	scols_table_enable_colors(scols, colour_wanted());
+	scols_table_enable_noencoding(scols, 1); /* the cells are safe; it would escape their backslashes again */
 	scols_table_enable_noheadings(scols, !table->legend);
 	for (size_t i = 0; i < table->column_count; i++) {
 		if (shown[i] && scols_table_new_column(scols, table->columns[i].heading, 0,
@@ -163,19 +164,15 @@ static void add_padded(struct buf *line, const struct table *table, size_t colum
 {
 	const struct column *row = &table->columns[column];
 	const char *colour = row->kind == COLUMN_STATE && colour_wanted() ? state_colour(text) : NULL;
-	unsigned wanted = table->widths[column], width;
-	struct buf cell = BUF_INIT;
+	unsigned wanted = table->widths[column], width = width_of(text, strlen(text));
 
-	text_add_safe(&cell, text);
-	width = width_of(cell.data, cell.len);
 	if (row->kind == COLUMN_NUMBER)
 		pad(line, width, wanted);
 	buf_add_str(line, colour != NULL ? colour : "");
-	buf_add(line, cell.data, cell.len);
+	buf_add_str(line, text);
 	buf_add_str(line, colour != NULL ? COLOUR_END : "");
 	if (row->kind != COLUMN_NUMBER && column + 1 < table->column_count)
 		pad(line, width, wanted);
-	buf_fini(&cell);
 }
 
 static void print_padded(const struct table *table, size_t row, bool heading)

@@ -38,15 +38,12 @@ void say(const char *format, ...)
 /* The smallest code point that may be written in so many bytes; shorter forms exist below it. */
 static const uint32_t utf8_least[] = {0, 0, 0x80, 0x800, 0x10000};
 
-size_t utf8_length(const char *text)
+size_t utf8_decode(const char *text, uint32_t *ret_point)
 {
 	unsigned char first = (unsigned char)text[0];
 	size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	uint32_t point;
+	uint32_t point = len == 1 ? first : first & (0x7fu >> len);
 
-	if (len <= 1)
-		return len;
-	point = first & (0x7fu >> len);
 	for (size_t i = 1; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 
@@ -56,31 +53,51 @@ size_t utf8_length(const char *text)
 	}
 	if (point < utf8_least[len] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
 		return 0;
+	*ret_point = point;
 	return len;
 }
 
-static bool is_control(const char *text, size_t len)
-{
-	unsigned char first = (unsigned char)text[0];
+/* Code points that act on a terminal, or that hide or reorder other characters. */
+static const struct {
+	uint32_t first, last;
+} unsafe_points[] = {
+	{0x00, 0x1f},     /* C0 controls */
+	{0x7f, 0x9f},     /* DEL and the C1 controls */
+	{0x061c, 0x061c}, /* the Arabic letter mark, a bidi control */
+	{0x200b, 0x200f}, /* zero-width characters and bidi marks */
+	{0x2028, 0x202e}, /* line and paragraph separators, bidi embeddings and overrides */
+	{0x2060, 0x2069}, /* invisible operators and bidi isolates */
+	{0xfeff, 0xfeff}, /* zero-width no-break space */
+};
 
-	if (len == 1)
-		return first < 0x20 || first == 0x7f;
-	return len == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0;
+bool point_is_unsafe(uint32_t point)
+{
+	for (size_t i = 0; i < sizeof unsafe_points / sizeof unsafe_points[0]; i++) {
+		if (point >= unsafe_points[i].first && point <= unsafe_points[i].last)
+			return true;
+	}
+	return false;
 }
 
 void text_add_safe(struct buf *buf, const char *text)
 {
-	while (*text != '\0') {
-		size_t len = utf8_length(text);
+	text_add_safe_part(buf, text, SIZE_MAX);
+}
+
+void text_add_safe_part(struct buf *buf, const char *text, size_t max)
+{
+	for (size_t at = 0; at < max && text[at] != '\0';) {
+		uint32_t point = 0;
+		size_t len = utf8_decode(text + at, &point);
 		size_t bytes = len > 0 ? len : 1;
 
-		if (len > 0 && !is_control(text, len)) {
-			buf_add(buf, text, len);
+		if (len > 0 && len <= max - at && !point_is_unsafe(point)) {
+			buf_add(buf, text + at, len);
 		} else {
-			for (size_t i = 0; i < bytes; i++)
-				buf_addf(buf, "\\x%02x", (unsigned)(unsigned char)text[i]);
+			for (size_t i = 0; i < bytes && i < max - at; i++)
+				buf_addf(buf, "\\x%02x", (unsigned)(unsigned char)text[at + i]);
 		}
-		text += bytes;
+		at += bytes;
 	}
 }
 

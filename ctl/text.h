@@ -8,15 +8,22 @@
 
 #include "proto/buf.h"
 
-/* Flushes stdout and prints "imctl: …" as one line on stderr; control characters are shown as
- * \xHH. */
+/* Flushes stdout and prints "imctl: …" as one line on stderr, made safe as by text_add_safe. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The length of the UTF-8 character that text (NUL-terminated) begins with; 0 where it is none. */
-size_t utf8_length(const char *text);
+/* The length in bytes of the UTF-8 character at the beginning of text, which is NUL-terminated, and its code
+ * point; 0 if it is not valid UTF-8. */
+size_t utf8_decode(const char *text, uint32_t *ret_point);
 
-/* Appends text with control characters (C1 too) and bytes that are not UTF-8 written as \xHH. */
+/* Whether imctl escapes this code point in everything that it prints: control characters (C0, DEL, C1),
+ * zero-width characters and the controls of bidirectional text. */
+bool point_is_unsafe(uint32_t point);
+
+/* Appends text; each byte of an unsafe code point, and each byte that is not UTF-8, becomes \xHH. The result
+ * does not change if it is made safe again. */
 void text_add_safe(struct buf *buf, const char *text);
+/* Appends the first max bytes of text, or all of it if it is shorter, in the same way. */
+void text_add_safe_part(struct buf *buf, const char *text, size_t max);
 
 /* Whether text is a plain decimal number that fits a signed 64-bit integer. */
 bool text_is_number(const char *text, int64_t *ret_value);
