@@ -19,7 +19,6 @@
 enum {
 	OUTPUT_AT_ONCE = 4096,     /* PIPE_BUF: so much never blocks if poll() found room in a pipe */
 	PROGRESS_EVERY_MS = 100,
-	OTHERS_MAX = 1000,
 };
 
 struct backup {
@@ -27,7 +26,7 @@ struct backup {
 	bool to_output;       /* to standard output, and not to the file */
 	struct new_file file;
 	uint64_t bytes;       /* received and written */
-	unsigned others;      /* lines that do not belong to it */
+	struct passed_over passed_over;
 	bool shows;           /* the progress is shown, */
 	int64_t shown_ms;     /* and was at this time */
 	const struct line *ok;
@@ -153,15 +152,6 @@ static int take_end(struct backup *backup, const struct line *ok)
 	return STATUS_OK;
 }
 
-/* Lines of other kinds: a later version may send some. */
-static int take_other(struct backup *backup)
-{
-	if (++backup->others <= OTHERS_MAX)
-		return STATUS_OK;
-	say("imd at %s sent more than %d lines that do not belong to the reply", backup->ctl->client.path, OTHERS_MAX);
-	return STATUS_FAILED;
-}
-
 /* Reads up to the end of the reply. */
 static int receive(struct backup *backup)
 {
@@ -176,7 +166,7 @@ static int receive(struct backup *backup)
 		if (status == STATUS_OK && line->kind == LINE_RECORD && strcmp(line->name, "DATA") == 0)
 			status = take_data(backup, line);
 		else if (status == STATUS_OK)
-			status = take_other(backup);
+			status = client_pass_over(&backup->ctl->client, &backup->passed_over);
 		if (status != STATUS_OK)
 			return status;
 	}

@@ -21,7 +21,9 @@
 enum {
 	READ_SIZE = 64 * 1024,
 	SHOWN_SIZE = 60,       /* bytes shown of a line that makes no sense */
-	PASSED_OVER_MAX = 1000, /* lines that do not belong to a reply, before imctl gives up */
+	MIB = 1024 * 1024,
+	PASSED_OVER_LINES_MAX = 1000,   /* that do not belong to a reply, before imctl gives up, */
+	PASSED_OVER_BYTES_MAX = 64 * MIB, /* or so many bytes of them */
 };
 
 int64_t client_clock_ms(void)
@@ -378,9 +380,20 @@ static int (*taker_of(const struct reply_handler *handler, const struct line *li
 	}
 }
 
+int client_pass_over(const struct client *client, struct passed_over *passed_over)
+{
+	passed_over->lines++;
+	passed_over->bytes += client->text_len;
+	if (passed_over->lines <= PASSED_OVER_LINES_MAX && passed_over->bytes <= PASSED_OVER_BYTES_MAX)
+		return STATUS_OK;
+	say("imd at %s sent more than %d lines or %d MiB that do not belong to the reply", client->path,
+		PASSED_OVER_LINES_MAX, PASSED_OVER_BYTES_MAX / MIB);
+	return STATUS_FAILED;
+}
+
 struct reading {
 	size_t records;
-	unsigned passed_over;
+	struct passed_over passed_over;
 };
 
 static int hand_on(const struct client *client, const struct reply_handler *handler, const struct line *line,
@@ -393,10 +406,7 @@ static int hand_on(const struct client *client, const struct reply_handler *hand
 	reading->records += line->kind == LINE_RECORD && !over;
 	if (take != NULL && !over)
 		return take(handler->arg, line);
-	if (++reading->passed_over <= PASSED_OVER_MAX)
-		return STATUS_OK;
-	say("imd at %s sent more than %d lines that do not belong to the reply", client->path, PASSED_OVER_MAX);
-	return STATUS_FAILED;
+	return client_pass_over(client, &reading->passed_over);
 }
 
 int client_await(struct client *client, const struct reply_handler *handler,

@@ -56,9 +56,19 @@ bool client_has_line(const struct client *client);
 /* Appends the text of the line that was read last, made harmless. */
 void client_add_text(const struct client *client, struct buf *buf);
 
+/* Lines that do not belong to a reply, and their bytes without line ends. */
+struct passed_over {
+	unsigned lines;
+	size_t bytes;
+};
+
+/* Counts the line that was read last as one of these, for a later version of imd may send such lines. Beyond a
+ * maximum of lines or of bytes the reading ends: the message is printed, and STATUS_FAILED returned. */
+int client_pass_over(const struct client *client, struct passed_over *passed_over);
+
 /* What is to be done with the lines before the end of a reply: each returns STATUS_OK, or an exit status that
  * ends the reading, its message printed. Each may be NULL. Of lines that nobody takes, and of records beyond
- * the maximum, a few are passed over; more end the reading. Events of a watch may come in front of a reply,
+ * the maximum, a few are passed over, see client_pass_over. Events of a watch may come in front of a reply,
  * never within one. */
 struct reply_handler {
 	int (*record)(void *arg, const struct line *line);

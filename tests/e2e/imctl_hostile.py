@@ -123,6 +123,20 @@ def test_endless_replies_are_given_up():
                      (memory < 300 * MIB or SANITIZED), (status, got, message, memory))
 
 
+def test_long_lines_without_end_are_given_up():
+    """The bytes of lines that do not belong to a reply are counted, too: 1000 such lines may be 94 GiB."""
+    for size, most in ((MIB, 100 * MIB), (80 * MIB, 400 * MIB)):
+        line = b"TASK id=1 prereqs=1" + b",1" * (size // 2) + b"\n"
+        for args in (("ping",), ("nodes", "kill", "aaaa"), ("backup", "-")):
+            status, got, message, memory = run_measured(endless(b"", line), *args)
+            results.case(f"given up: lines of {size // MIB} MiB, {args[0]}", status == 1 and got == 0 and re.fullmatch(
+                r"imctl: imd at \S+ sent more than 1000 lines or 64 MiB that do not belong to the reply\n", message) and
+                         (memory < most or SANITIZED), (status, got, message, memory))
+    within = f"TASK id=1 prereqs=1{',1' * (30 * MIB)}\n"
+    done, _ = ask([within + "OK\n"], "ping")
+    results.equal("one long line is passed over", (done.returncode, done.stderr), (0, ""))
+
+
 def test_graphs_that_supersede_one_another_without_end():
     def serve(daemon, connection, _):
         request = daemon.next_request(connection)
