@@ -13,6 +13,8 @@ PACKAGES = "/var/packages"
 SOCKET = "/run/imd.sock"
 INSTALLED_TEST = os.path.join(SOURCE, "debian", "tests", "installed")
 
+POSTRM = os.path.join(SOURCE, "debian", "imd.postrm")
+
 # What the package manager itself keeps, and what systemd does.
 OTHERS = ("/var/lib/dpkg", "/var/lib/systemd", "/var/log", "/var/cache", "/var/tmp", PACKAGES)
 
@@ -92,6 +94,45 @@ def a_life_with_the_packages():
     box.good("dpkg", "--purge", "imd", "imctl")
     equal(sorted(files(box) - before), [], "what a purge leaves")
     matches("^imd:.*:/:/usr/sbin/nologin$", box.good("getent", "passwd", "imd"), "the user, which stays")
+
+
+# In a mount namespace with its own /etc and /var/lib. A file system is mounted at /var/lib/imd and, if `inner` is
+# set, another one in it.
+PURGE = """
+mount -t tmpfs none /etc
+mount -t tmpfs none /var/lib
+mkdir -p /etc/imd/imd.conf.d /var/lib/imd /var/lib/kept
+touch /etc/imd/imd.conf /var/lib/kept/file
+mount -t tmpfs none /var/lib/imd
+mkdir -p /var/lib/imd/a/b
+touch /var/lib/imd/imd.db /var/lib/imd/.hidden /var/lib/imd/a/b/c
+ln -s /var/lib/kept /var/lib/imd/link
+if [ -n "$inner" ]; then
+	mount -t tmpfs none /var/lib/imd/a/b
+	touch /var/lib/imd/a/b/kept
+fi
+/bin/sh "$postrm" "$action"
+cd / && find /etc /var/lib -mindepth 1 | sort
+"""
+
+
+def purge(action, inner=""):
+    """What the script leaves of /etc and /var/lib."""
+    if os.geteuid() != 0 or run("unshare", "--mount", "true")[0] != 0:
+        cannot("it takes root and mount namespaces")
+    status, out, err = run("unshare", "--mount", "--propagation=private", "env", f"postrm={POSTRM}", f"action={action}",
+                           f"inner={inner}", "/bin/sh", "-ec", PURGE)
+    equal(status, 0, f"{action}: {err}")
+    return out.split()
+
+
+@case
+def a_purge_empties_a_mount_point_and_does_not_fail():
+    kept = ["/var/lib/imd", "/var/lib/kept", "/var/lib/kept/file"]
+    equal(purge("purge"), kept, "what a purge leaves")
+    equal(purge("purge", "inner"), kept[:1] + ["/var/lib/imd/a", "/var/lib/imd/a/b", "/var/lib/imd/a/b/kept"] + kept[1:],
+          "what it leaves of a mount point with another one in it")
+    expect("/var/lib/imd/imd.db" in purge("remove"), "the state is gone before a purge")
 
 
 main(limit_s=600)
