@@ -121,35 +121,35 @@ static bool command_denied(struct session *session, const struct verb_row *verb,
 
 static void command_run(struct session *session, const struct request *request)
 {
-	struct error error;
+	struct error *error = &session->server->error;
 
 	if (command_lost(session, request))
 		session_error(session, engine_lost(session->server->engine));
-	else if (handlers[request->verb](session, request, &error) < 0)
-		session_error(session, &error);
+	else if (handlers[request->verb](session, request, error) < 0)
+		session_error(session, error);
 }
 
 bool command_handle(struct session *session, const char *line, size_t len)
 {
 	struct server *server = session->server;
 	struct request request;
-	struct error error;
+	struct error *error = &server->error;
 
-	if (words_split(&server->words, line, len, LIMIT_WORDS, &error) < 0) {
+	if (words_split(&server->words, line, len, LIMIT_WORDS, error) < 0) {
 		server->requests++;
-		session_error(session, &error);
+		session_error(session, error);
 		return true;
 	}
 	if (server->words.count == 0)
 		return true;
-	if (request_read(&request, &server->words, &error) < 0) {
+	if (request_read(&request, &server->words, error) < 0) {
 		server->requests++;
-		session_error(session, &error);
+		session_error(session, error);
 		return true;
 	}
-	if (command_denied(session, request.row, &error)) {
+	if (command_denied(session, request.row, error)) {
 		server->requests++;
-		session_error(session, &error);
+		session_error(session, error);
 		return true;
 	}
 	/* Waiting for the engine is a turn for the others, too. */

@@ -48,6 +48,7 @@ struct server {
 	struct audit audit;
 	struct buf out;            /* the replies of the pass that is under way */
 	size_t pass_spent;
+	struct error error;        /* of the request that is under way: on the stack it would be cleared for each */
 	struct spec_line spec_line;
 	struct words words;        /* the request that is under way */
 	int64_t started_ms;        /* monotonic, */

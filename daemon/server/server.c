@@ -159,6 +159,7 @@ static void recheck(struct server *server)
 		struct session *session = LINK_OWNER(link, struct session, link);
 
 		next = link->next;
+		session->rights_fresh = false;
 		session_check_watch(session);
 		if (!session->dead)
 			check_place(server, session);

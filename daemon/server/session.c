@@ -292,6 +292,7 @@ void session_go(struct session *session)
 		return;
 	}
 	session->server->pass_spent = 0;
+	session->rights_fresh = false;
 	if (session->listing_on && session->wait == WAIT_NOTHING)
 		session_listing_go(session);
 	if (session->copy != NULL)
@@ -482,7 +483,11 @@ unsigned session_rights(struct session *session)
 {
 	struct server *server = session->server;
 
-	if (engine_now(server->engine).mono_ms < session->rights_until_ms)
+	if (session->rights_fresh)
+		return session->rights;
+	session->rights_fresh = true;
+	if (session->rights_until_ms == INT64_MAX ||
+		engine_now(server->engine).mono_ms < session->rights_until_ms)
 		return session->rights;
 	server->strangers -= session->rights == 0;
 	session->rights = access_rights(&server->access, server->engine, session->fd, session->uid,

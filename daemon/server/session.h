@@ -41,6 +41,7 @@ struct session {
 	uid_t uid;
 	unsigned rights;         /* MAY_READ, MAY_CHANGE; see session_rights */
 	int64_t rights_until_ms; /* monotonic */
+	bool rights_fresh;       /* looked at in this turn of the session */
 	enum session_wait wait;
 	bool reading;    /* EV_READ is enabled */
 	bool eof;        /* the client will send no more */
@@ -85,7 +86,8 @@ void session_shut_down(struct session *session, const struct error *why);
 void session_dismiss(struct session *session, const struct error *why);
 /* The daemon ends: closes it, and tells the client where that nothing was begun is known. */
 void session_stop(struct session *session);
-/* What the client may do, a set of MAY_CHANGE and MAY_READ: looked up again if that is due (access.h). */
+/* What the client may do, a set of MAY_CHANGE and MAY_READ: looked up again if that is due (access.h), which is found
+ * out once in a turn of the session. */
 unsigned session_rights(struct session *session);
 /* If the client watches and may not read any more, it gets ERR denied and its connection is closed. Not from
  * within a pass. */

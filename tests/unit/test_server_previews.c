@@ -32,8 +32,8 @@ static void one_pass(void)
 
 START_TEST(one_large_plan_is_made_in_a_pass)
 {
-	send_only(0, "PLAN 20000 1 quiet=yes\n");
-	send_only(1, "PLAN 20000 1 quiet=yes\n");
+	send_only(0, "PLAN 10000 1 quiet=yes\n");
+	send_only(1, "PLAN 10000 1 quiet=yes\n");
 	send_only(2, "PING\n");
 	one_pass();
 	ck_assert_uint_eq(handled(), 2);
@@ -60,7 +60,7 @@ START_TEST(a_client_may_go_while_its_plan_waits)
 {
 	signal(SIGPIPE, SIG_IGN); /* as imd does */
 	for (int i = 0; i < CLIENTS; i++)
-		send_only(i, "PLAN 20000 1 quiet=yes\n");
+		send_only(i, "PLAN 10000 1 quiet=yes\n");
 	one_pass();
 	for (int i = 0; i < CLIENTS; i++) {
 		close(house.clients[i]);
@@ -75,7 +75,7 @@ END_TEST
 START_TEST(plans_wait_when_the_daemon_shuts_down)
 {
 	for (int i = 0; i < CLIENTS; i++)
-		send_only(i, "PLAN 20000 1 quiet=yes\n");
+		send_only(i, "PLAN 10000 1 quiet=yes\n");
 	one_pass();
 	server_stop(house.server);
 	run();
