@@ -26,6 +26,17 @@ static void reports_grow(struct reports *reports)
 	reports->head = 0;
 }
 
+/* A copy, cut where the text of an error ends: a driver may have more to say than the state file takes. */
+static char *copy_text(const char *text)
+{
+	size_t len = strnlen(text, LIMIT_ERROR_TEXT - 1);
+	char *copy = mem_alloc(len + 1);
+
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	return copy;
+}
+
 void reports_push(struct reports *reports, const struct report *report, const char *text)
 {
 	struct report *place;
@@ -34,7 +45,7 @@ void reports_push(struct reports *reports, const struct report *report, const ch
 		reports_grow(reports);
 	place = &reports->ring[(reports->head + reports->count++) & (reports->capacity - 1)];
 	*place = *report;
-	place->text = text ? mem_strdup(text) : NULL;
+	place->text = text ? copy_text(text) : NULL;
 }
 
 bool reports_first(const struct reports *reports, struct core_event *ret_event)

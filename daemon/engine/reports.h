@@ -20,7 +20,7 @@ struct reports {
 };
 
 void reports_fini(struct reports *reports);
-/* Takes a copy of the text. */
+/* Takes a copy of the text, cut to the length of an error (LIMIT_ERROR_TEXT). */
 void reports_push(struct reports *reports, const struct report *report, const char *text);
 /* The first one as an event of the core, which borrows its text until reports_pop. */
 bool reports_first(const struct reports *reports, struct core_event *ret_event);
