@@ -1,6 +1,7 @@
 /* Loading what a store has kept. The parts are taken in as they are; the end ties them together
  * again, rebuilds what is derived, and asks the driver for the truth about every live node. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "internal.h"
@@ -15,13 +16,28 @@ static int contradiction(struct error *error, const char *what, const char *grou
 		what, group);
 }
 
+/* Of a task of a graph; the state file numbers graphs by their serials. */
+static int task_contradiction(const struct core *core, const struct graph *graph, uint32_t number,
+	const char *what, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "the stored state contradicts itself: %s, in group %s, "
+		"graph %" PRIu64 ", task %" PRIu32, what, graph_group(core, graph)->name, graph->serial,
+		number);
+}
+
+static int graph_contradiction(const struct core *core, const struct graph *graph, const char *what,
+	struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "the stored state contradicts itself: %s, in group %s, "
+		"graph %" PRIu64, what, graph_group(core, graph)->name, graph->serial);
+}
+
 static struct group *find_group(const struct core *core, const char *name, struct error *error)
 {
 	struct group *group = core_group_find(core, name);
 
 	if (!group)
-		error_set(error, ERR_STORAGE, "the stored state has no group %s, but parts of it",
-			name);
+		error_set(error, ERR_STORAGE, "no such group: \"%s\"", name);
 	return group;
 }
 
@@ -179,19 +195,18 @@ static int load_running_task(struct core *core, struct graph *graph, uint32_t nu
 	struct node *node = ref == NODE_NONE ? NULL : node_at(&core->nodes, ref);
 
 	if (!node || !node_live(node))
-		return contradiction(error, "a task runs on a node that is not there", group->name);
+		return task_contradiction(core, graph, number, "a task runs on a node that is not there", error);
 	if (task->description == DESCRIPTION_SETTLE) {
 		if (node->settle != TASK_NONE || node->group != graph->group || !graph_runs(graph))
-			return contradiction(error, "a Settle waits for nothing", group->name);
+			return task_contradiction(core, graph, number, "a Settle waits for nothing", error);
 		task->gate = GATE_SETTLE;
 		node->settle = number;
 		return 0;
 	}
 	if (node->graph != GRAPH_NONE)
-		return contradiction(error, "two tasks run on one node", group->name);
+		return task_contradiction(core, graph, number, "two tasks run on one node", error);
 	if (!task_fits_node(task, node))
-		return contradiction(error, "a task runs on a node that does something else",
-			group->name);
+		return task_contradiction(core, graph, number, "a task runs on a node that does something else", error);
 	node->graph = graph->index;
 	node->task = number;
 	group->in_flight++;
@@ -245,19 +260,18 @@ static int check_waiting_task(const struct core *core, const struct graph *graph
 	uint8_t *claims, struct error *error)
 {
 	const struct task *task = &graph->tasks[number];
-	const char *group = graph_group(core, graph)->name;
 	bool start = task->action == ACTION_START_NODE;
 	uint8_t claim = start ? CLAIM_START : CLAIM_STOP;
 
 	if (graph->state != GRAPH_RUNNING)
-		return contradiction(error, "a task waits in a graph that goes on no further", group);
+		return task_contradiction(core, graph, number, "a task waits in a graph that goes on no further", error);
 	if (task->action == ACTION_DO_NOTHING)
 		return 0;
 	if (task->slot > SLOT_MAX || (claims[task->slot] & claim))
-		return contradiction(error, "two tasks wait for one slot", group);
+		return task_contradiction(core, graph, number, "two tasks wait for one slot", error);
 	claims[task->slot] |= claim;
 	if (start ? !start_can_begin(core, graph, number) : !stop_can_begin(core, graph, number))
-		return contradiction(error, "a task waits that cannot begin", group);
+		return task_contradiction(core, graph, number, "a task waits that cannot begin", error);
 	return 0;
 }
 
@@ -327,15 +341,13 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 		}
 		if (!graph_runs(graph)) {
 			if (graph->state != GRAPH_SUPERSEDED && graph->state != GRAPH_CANCELLED)
-				return contradiction(error, "a graph is over and has not ended",
-					group->name);
+				return graph_contradiction(core, graph, "a graph is over and has not ended", error);
 			continue;
 		}
 		if (group->active)
-			return contradiction(error, "two graphs run", group->name);
+			return graph_contradiction(core, graph, "two graphs run", error);
 		if (graph->state == GRAPH_RUNNING && graph->dropped_us != 0)
-			return contradiction(error, "a graph runs whose tasks were cancelled",
-				group->name);
+			return graph_contradiction(core, graph, "a graph runs whose tasks were cancelled", error);
 		group->active = graph;
 	}
 	TAILQ_FOREACH(graph, &group->graphs, entry)
@@ -366,8 +378,9 @@ static int load_nodes(struct core *core, struct group *group, struct error *erro
 			continue;
 		if (node->graph == GRAPH_NONE && node->op != OP_KILL &&
 			(node->op != OP_NONE || node->state == NODE_SHUTTING_DOWN))
-			return contradiction(error, "a node is in flight without a task",
-				group->name);
+			return error_set(error, ERR_STORAGE, "the stored state contradicts itself: "
+				"a node is in flight without a task, in group %s, slot %" PRIu32,
+				group->name, i);
 		node->running_ms = core->now.mono_ms;
 		if (node->state == NODE_RUNNING)
 			load_running_node(core, ref);

@@ -22,6 +22,14 @@ int cursor_check(const struct cursor *cursor, int64_t key, struct error *error)
 		cursor->table, key, cursor->wrong);
 }
 
+int cursor_fail(const struct cursor *cursor, int64_t key, struct error *error)
+{
+	struct error inner = *error;
+
+	return error_set(error, inner.code, "table %s, row %" PRIi64 ": %s", cursor->table, key,
+		inner.text);
+}
+
 void cursor_wrong(struct cursor *cursor, const char *column)
 {
 	if (!cursor->wrong)
@@ -33,8 +41,9 @@ bool cursor_is_null(const struct cursor *cursor, int column)
 	return db_column_type(cursor->statement, column) == DB_NULL;
 }
 
-/* NULL if there is none, or what there is is no text. */
-static const char *text_of(struct cursor *cursor, int column, const char *name, size_t *ret_len)
+/* NULL if there is none, or the value is not a text of at most `max` bytes. */
+static const char *text_of(struct cursor *cursor, int column, const char *name, size_t max,
+	size_t *ret_len)
 {
 	enum db_type type = db_column_type(cursor->statement, column);
 	const char *text = NULL;
@@ -44,7 +53,7 @@ static const char *text_of(struct cursor *cursor, int column, const char *name, 
 		return NULL;
 	if (type == DB_TEXT)
 		text = db_column_text(cursor->statement, column, ret_len);
-	if (text && strlen(text) == *ret_len)
+	if (text && *ret_len <= max && strlen(text) == *ret_len)
 		return text;
 	cursor_wrong(cursor, name);
 	return NULL;
@@ -74,7 +83,7 @@ uint32_t cursor_count(struct cursor *cursor, int column, const char *name)
 int64_t cursor_time(struct cursor *cursor, int column, const char *name, bool needed)
 {
 	size_t len;
-	const char *text = text_of(cursor, column, name, &len);
+	const char *text = text_of(cursor, column, name, STAMP_TEXT_LEN, &len);
 	int64_t time_us = 0;
 
 	if ((text && stamp_parse(text, len, &time_us) < 0) || (needed && time_us == 0))
@@ -86,7 +95,7 @@ void cursor_id(struct cursor *cursor, int column, const char *name, bool needed,
 	struct id *ret_id)
 {
 	size_t len;
-	const char *text = text_of(cursor, column, name, &len);
+	const char *text = text_of(cursor, column, name, ID_TEXT_LEN, &len);
 
 	*ret_id = (struct id){0};
 	if ((text && id_parse(text, len, ret_id) < 0) || (needed && id_equal(ret_id, &no_id)))
@@ -97,7 +106,7 @@ void cursor_origin(struct cursor *cursor, int column, const char *uid, const cha
 	struct origin *ret_origin)
 {
 	size_t len;
-	const char *name = text_of(cursor, column + 1, user, &len);
+	const char *name = text_of(cursor, column + 1, user, sizeof ret_origin->user - 1, &len);
 	bool numbered = !cursor_is_null(cursor, column);
 
 	*ret_origin = (struct origin){0};
@@ -106,7 +115,7 @@ void cursor_origin(struct cursor *cursor, int column, const char *uid, const cha
 	ret_origin->uid = numbered ? (uid_t)cursor_number(cursor, column, uid, UINT32_MAX) : 0;
 	if (!numbered)
 		cursor_wrong(cursor, uid);
-	else if (!name || len >= sizeof ret_origin->user)
+	else if (!name)
 		cursor_wrong(cursor, user);
 	else
 		strcpy(ret_origin->user, name);
@@ -116,7 +125,7 @@ int cursor_word(struct cursor *cursor, int column, const char *name,
 	int (*parse)(const char *word))
 {
 	size_t len;
-	const char *text = text_of(cursor, column, name, &len);
+	const char *text = text_of(cursor, column, name, TEXT_WORD_MAX, &len);
 	int value = text ? parse(text) : -1;
 
 	if (value < 0)
@@ -124,18 +133,19 @@ int cursor_word(struct cursor *cursor, int column, const char *name,
 	return value < 0 ? 0 : value;
 }
 
-char *cursor_text(struct cursor *cursor, int column, const char *name)
+char *cursor_text(struct cursor *cursor, int column, const char *name, enum cursor_text_max max)
 {
 	size_t len;
-	const char *text = text_of(cursor, column, name, &len);
+	const char *text = text_of(cursor, column, name, max, &len);
 
 	return text ? mem_strdup(text) : NULL;
 }
 
-const char *cursor_peek(struct cursor *cursor, int column, const char *name)
+const char *cursor_peek(struct cursor *cursor, int column, const char *name,
+	enum cursor_text_max max)
 {
 	size_t len;
-	const char *text = text_of(cursor, column, name, &len);
+	const char *text = text_of(cursor, column, name, max, &len);
 
 	if (!text)
 		cursor_wrong(cursor, name);

@@ -5,6 +5,7 @@
 
 #include "core/spec.h"
 #include "proto/id.h"
+#include "proto/limits.h"
 #include "sqlite.h"
 
 #define SERIAL_MAX ((uint64_t)INT64_MAX / 2) /* so that there is always a next one */
@@ -16,10 +17,21 @@ struct cursor {
 	const char *wrong; /* the column, NULL: all was right so far */
 };
 
+/* The longest texts of columns, in bytes: what is longer is invalid, whatever the column is for. */
+enum cursor_text_max {
+	TEXT_WORD_MAX = 31,   /* a state, a reason, an action */
+	TEXT_AMOUNT_MAX = 15, /* a number or a percentage */
+	TEXT_GROUP_MAX = LIMIT_GROUP_NAME,
+	TEXT_NOTE_MAX = LIMIT_NOTE,
+	TEXT_ERROR_MAX = LIMIT_ERROR_TEXT - 1,
+};
+
 int cursor_open(struct db *db, const char *table, const char *sql, struct cursor *ret_cursor,
 	struct error *error);
-/* -1 where something was wrong with the row; the key says which row it is. */
+/* -1 if something was wrong with the row; the key says which row it is. */
 int cursor_check(const struct cursor *cursor, int64_t key, struct error *error);
+/* Returns -1, and puts the table and the row before what the error says of it. */
+int cursor_fail(const struct cursor *cursor, int64_t key, struct error *error);
 void cursor_wrong(struct cursor *cursor, const char *column);
 
 /* The values of columns, from 0; `name` is the column's, to be noted. */
@@ -40,9 +52,10 @@ int cursor_word(struct cursor *cursor, int column, const char *name,
 	int (*parse)(const char *word));
 /* A copy that the caller owns, NULL if there is none. Texts have no NUL; they may be no UTF-8, as those of
  * requests (proto.txt). */
-char *cursor_text(struct cursor *cursor, int column, const char *name);
+char *cursor_text(struct cursor *cursor, int column, const char *name, enum cursor_text_max max);
 /* Valid until the next row. There must be one; "" if it is invalid. */
-const char *cursor_peek(struct cursor *cursor, int column, const char *name);
+const char *cursor_peek(struct cursor *cursor, int column, const char *name,
+	enum cursor_text_max max);
 /* The same for bytes; NULL if they are invalid. */
 const void *cursor_blob(struct cursor *cursor, int column, const char *name, size_t *ret_len);
 

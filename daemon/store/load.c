@@ -21,10 +21,11 @@ static int load_group(struct cursor *cursor, struct core *core, struct error *er
 	const char *name;
 
 	cursor_id(cursor, 2, "next_graph", true, &next_graph);
-	name = cursor_peek(cursor, 1, "name");
-	if (cursor_check(cursor, number, error) < 0 ||
-		core_load_group(core, name, &next_graph, proven, error) < 0)
+	name = cursor_peek(cursor, 1, "name", TEXT_GROUP_MAX);
+	if (cursor_check(cursor, number, error) < 0)
 		return -1;
+	if (core_load_group(core, name, &next_graph, proven, error) < 0)
+		return cursor_fail(cursor, number, error);
 	if (core_group_find(core, name)->index != number)
 		cursor_wrong(cursor, "number");
 	return cursor_check(cursor, number, error);
@@ -60,10 +61,10 @@ static int load_groups(struct db *db, struct core *core, struct error *error)
 
 static void get_policy(struct cursor *cursor, struct policy *ret_policy)
 {
-	if (arg_amount(cursor_peek(cursor, 4, "max_surge"), "max_surge", UINT32_MAX,
+	if (arg_amount(cursor_peek(cursor, 4, "max_surge", TEXT_AMOUNT_MAX), "max_surge", UINT32_MAX,
 			&ret_policy->max_surge, NULL) < 0)
 		cursor_wrong(cursor, "max_surge");
-	if (arg_amount(cursor_peek(cursor, 5, "max_unavailable"), "max_unavailable", UINT32_MAX,
+	if (arg_amount(cursor_peek(cursor, 5, "max_unavailable", TEXT_AMOUNT_MAX), "max_unavailable", UINT32_MAX,
 			&ret_policy->max_unavailable, NULL) < 0)
 		cursor_wrong(cursor, "max_unavailable");
 	ret_policy->max_parallel = cursor_u32(cursor, 6, "max_parallel");
@@ -83,6 +84,22 @@ static void get_spec(struct cursor *cursor, struct spec *ret_spec)
 	cursor_origin(cursor, 9, "uid", "user", &ret_spec->origin);
 }
 
+static int load_spec(struct cursor *cursor, struct core *core, struct error *error)
+{
+	const char *group = cursor_peek(cursor, 0, "group_name", TEXT_GROUP_MAX);
+	struct spec spec;
+	int ret;
+
+	get_spec(cursor, &spec);
+	spec.note = cursor_text(cursor, 12, "note", TEXT_NOTE_MAX);
+	ret = cursor_check(cursor, (int64_t)spec.revision, error);
+	if (ret == 0 && core_load_spec(core, group, &spec, error) < 0)
+		ret = cursor_fail(cursor, (int64_t)spec.revision, error);
+	if (ret < 0)
+		free(spec.note);
+	return ret;
+}
+
 static int load_specs(struct db *db, struct core *core, struct error *error)
 {
 	struct cursor cursor;
@@ -92,19 +109,11 @@ static int load_specs(struct db *db, struct core *core, struct error *error)
 			" max_unavailable, max_parallel, min_ready_ms, created, uid, user, reason, note"
 			" FROM specs ORDER BY group_name, revision", &cursor, error) < 0)
 		return -1;
-	while ((row = db_next(cursor.statement, error)) > 0) {
-		const char *group = cursor_peek(&cursor, 0, "group_name");
-		struct spec spec;
-
-		get_spec(&cursor, &spec);
-		spec.note = cursor_text(&cursor, 12, "note");
-		if (cursor_check(&cursor, (int64_t)spec.revision, error) < 0 ||
-			core_load_spec(core, group, &spec, error) < 0) {
-			free(spec.note);
+	while ((row = db_next(cursor.statement, error)) > 0)
+		if (load_spec(&cursor, core, error) < 0) {
 			row = -1;
 			break;
 		}
-	}
 	db_finish(cursor.statement);
 	return row;
 }
@@ -172,23 +181,26 @@ static void get_node(struct cursor *cursor, struct node *node)
 		node->finished_us = cursor_time(cursor, 11, "finished", true);
 }
 
-static int give_node(struct core *core, const char *group, struct node *node, const struct origin *marker,
-	struct node_serials *serials, uint64_t serial, struct error *error)
+static int give_node(const struct cursor *cursor, struct core *core, const char *group,
+	struct node *node, const struct origin *marker, struct node_serials *serials, uint64_t serial,
+	struct error *error)
 {
 	uint32_t ref;
 
 	if (core_load_node(core, group, node, &ref, error) < 0)
-		return -1;
+		return cursor_fail(cursor, (int64_t)serial, error);
 	node->error = NULL; /* the core's */
 	node_serials_set(serials, ref, serial);
-	return origin_known(marker) ? core_load_marker(core, ref, marker, error) : 0;
+	if (origin_known(marker) && core_load_marker(core, ref, marker, error) < 0)
+		return cursor_fail(cursor, (int64_t)serial, error);
+	return 0;
 }
 
 static int load_node(struct cursor *cursor, struct core *core, struct node_serials *serials,
 	struct ended_list *ended, struct error *error)
 {
 	uint64_t serial = cursor_number(cursor, 0, "serial", SERIAL_MAX);
-	const char *group = cursor_peek(cursor, 2, "group_name");
+	const char *group = cursor_peek(cursor, 2, "group_name", TEXT_GROUP_MAX);
 	struct node node;
 	struct origin marker;
 	struct ended *kept;
@@ -197,9 +209,7 @@ static int load_node(struct cursor *cursor, struct core *core, struct node_seria
 	cursor_origin(cursor, 13, "marked_uid", "marked_by", &marker);
 	if (serial == 0)
 		cursor_wrong(cursor, "serial");
-	if (strlen(group) > LIMIT_GROUP_NAME)
-		cursor_wrong(cursor, "group_name");
-	node.error = cursor_text(cursor, 12, "error");
+	node.error = cursor_text(cursor, 12, "error", TEXT_ERROR_MAX);
 	if (cursor_check(cursor, (int64_t)serial, error) < 0) {
 		free(node.error);
 		return -1;
@@ -210,20 +220,20 @@ static int load_node(struct cursor *cursor, struct core *core, struct node_seria
 		strcpy(kept->group, group);
 		return 0;
 	}
-	if (give_node(core, group, &node, &marker, serials, serial, error) == 0)
+	if (give_node(cursor, core, group, &node, &marker, serials, serial, error) == 0)
 		return 0;
 	free(node.error);
 	return -1;
 }
 
-static int load_ended(struct core *core, struct node_serials *serials, struct ended_list *ended,
-	struct error *error)
+static int load_ended(const struct cursor *cursor, struct core *core, struct node_serials *serials,
+	struct ended_list *ended, struct error *error)
 {
 	if (ended->count > 0)
 		qsort(ended->list, ended->count, sizeof *ended->list, compare_ended);
 	for (size_t i = 0; i < ended->count; i++)
-		if (give_node(core, ended->list[i].group, &ended->list[i].node, &ended->list[i].marker,
-			    serials, ended->list[i].serial, error) < 0)
+		if (give_node(cursor, core, ended->list[i].group, &ended->list[i].node,
+			    &ended->list[i].marker, serials, ended->list[i].serial, error) < 0)
 			return -1;
 	return 0;
 }
@@ -247,7 +257,7 @@ static int load_nodes(struct db *db, struct core *core, struct node_serials *ser
 		}
 	db_finish(cursor.statement);
 	if (row == 0)
-		row = load_ended(core, serials, &ended, error);
+		row = load_ended(&cursor, core, serials, &ended, error);
 	ended_fini(&ended);
 	return row;
 }

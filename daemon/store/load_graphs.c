@@ -13,7 +13,6 @@
 	"serial, id, group_name, revision, state, reason, tasks, min_available, max_live, created," \
 	" started, dropped, finished, successor, failed_task, error, succeeded, failed, cancelled," \
 	" uid, user, cancelled_uid, cancelled_by"
-enum { COLUMN_KEPT = 23 }; /* of those that are loaded: see load_graphs */
 
 /* Statements for the heads, for the plan and for the tasks of one graph. */
 struct reader {
@@ -57,7 +56,7 @@ static void get_head(struct cursor *cursor, struct graph *graph)
 		.failed_task = TASK_NONE,
 		.task_count = cursor_u32(cursor, 6, "tasks"),
 	};
-	cursor_peek(cursor, 2, "group_name"); /* for load_graphs */
+	cursor_peek(cursor, 2, "group_name", TEXT_GROUP_MAX); /* for load_head */
 	cursor_id(cursor, 1, "id", true, &graph->id);
 	cursor_id(cursor, 13, "successor", false, &graph->successor);
 	if (graph->serial == 0)
@@ -112,7 +111,7 @@ static int load_tasks(struct graph *graph, struct cursor *tasks, struct error *e
 			task->finished_us = cursor_time(tasks, 4, "finished", false);
 			if (task->attempt == 0 || task->state == TASK_WAITING)
 				cursor_wrong(tasks, "attempt");
-			set_task_error(graph, task, cursor_text(tasks, 5, "error"));
+			set_task_error(graph, task, cursor_text(tasks, 5, "error", TEXT_ERROR_MAX));
 		}
 		if (cursor_check(tasks, number, error) < 0)
 			row = -1;
@@ -139,11 +138,13 @@ static int load_plan(struct graph *graph, struct cursor *plans, struct error *er
 		row = cursor_check(plans, (int64_t)graph->serial, error) < 0 ? -1 : row;
 	}
 	if (row == 0 && graph->task_count > 0)
-		row = error_set(error, ERR_STORAGE, "graph %" PRIu64 " has no plan", graph->serial);
+		row = error_set(error, ERR_STORAGE, "table plans: no row for graph %" PRIu64
+			", which has tasks", graph->serial);
 	if (row < 0)
 		ret = -1;
 	else if (plan_decode(graph, graph->task_count, data, len, &inner) < 0)
-		ret = error_set(error, inner.code, "graph %" PRIu64 ": %s", graph->serial, inner.text);
+		ret = error_set(error, inner.code, "table plans, graph %" PRIu64 ": %s", graph->serial,
+			inner.text);
 	db_rewind(plans->statement);
 	return ret;
 }
@@ -154,7 +155,7 @@ static struct graph *read_graph(struct reader *reader, bool tasks, struct error 
 	struct graph *graph = mem_alloc(sizeof *graph);
 
 	get_head(&reader->heads, graph);
-	graph->error = cursor_text(&reader->heads, 15, "error");
+	graph->error = cursor_text(&reader->heads, 15, "error", TEXT_ERROR_MAX);
 	if (cursor_check(&reader->heads, (int64_t)graph->serial, error) < 0)
 		goto failed;
 	if (!tasks)
@@ -170,39 +171,109 @@ failed:
 	return NULL;
 }
 
-/* Whether the tasks of the head that was read are to be in memory: of a graph that has not ended, of the
- * latest that has, and of those before it as far as the core keeps them. */
-static bool tasks_wanted(struct reader *reader, const struct core *core)
-{
-	struct db_statement *head = reader->heads.statement;
-	int64_t kept = db_column_number(head, COLUMN_KEPT);
+/* ---- which tasks are kept in memory -------------------------------------------------------- */
 
-	return !core->config.tasks_stored || cursor_is_null(&reader->heads, 12) ||
-		kept == db_column_number(head, 6) || (uint64_t)kept <= core->config.keep_tasks;
+/* Of a group: tasks are kept of the latest graph that has ended and, as far as core_config.keep_tasks allows, of
+ * those before it. */
+struct kept {
+	uint64_t first; /* serial of the first graph whose tasks are kept; 0: none has ended */
+	uint64_t tasks; /* of it and of the later ones */
+	bool whole;     /* no graph before `first` fits */
+};
+
+/* Rows come with the latest graph first. An unknown group is reported when the graph is loaded. */
+static int count_kept(struct cursor *cursor, const struct core *core, struct kept *groups,
+	struct error *error)
+{
+	uint64_t serial = cursor_number(cursor, 0, "serial", SERIAL_MAX);
+	const char *name = cursor_peek(cursor, 1, "group_name", TEXT_GROUP_MAX);
+	uint32_t tasks = cursor_u32(cursor, 2, "tasks");
+	const struct group *group;
+	struct kept *kept;
+
+	if (cursor_check(cursor, (int64_t)serial, error) < 0)
+		return -1;
+	group = core_group_find(core, name);
+	if (!group || groups[group->index].whole)
+		return 0;
+	kept = &groups[group->index];
+	if (kept->tasks > 0 && kept->tasks + tasks > core->config.keep_tasks) {
+		kept->whole = true;
+		return 0;
+	}
+	kept->tasks += tasks;
+	kept->first = serial;
+	return 0;
 }
 
-int load_graphs(struct db *db, struct core *core, struct error *error)
+/* Reads few columns, and in the order of the file: rows may be as large as somebody made them. */
+static int find_kept(struct db *db, const struct core *core, struct kept *groups,
+	struct error *error)
+{
+	struct cursor cursor;
+	int row;
+
+	if (cursor_open(db, "graphs", "SELECT serial, group_name, tasks FROM graphs"
+			" WHERE finished IS NOT NULL ORDER BY serial DESC", &cursor, error) < 0)
+		return -1;
+	while ((row = db_next(cursor.statement, error)) > 0)
+		if (count_kept(&cursor, core, groups, error) < 0) {
+			row = -1;
+			break;
+		}
+	db_finish(cursor.statement);
+	return row;
+}
+
+/* ---- all graphs ---------------------------------------------------------------------------- */
+
+/* Loads the graph of the head that was read. */
+static int load_head(struct reader *reader, struct core *core, const struct kept *groups,
+	struct error *error)
+{
+	const char *name = cursor_peek(&reader->heads, 2, "group_name", TEXT_GROUP_MAX);
+	uint64_t serial = cursor_number(&reader->heads, 0, "serial", SERIAL_MAX);
+	const struct group *group = core_group_find(core, name);
+	bool tasks = !core->config.tasks_stored || cursor_is_null(&reader->heads, 12) ||
+		(group && serial >= groups[group->index].first);
+	struct graph *graph = read_graph(reader, tasks, error);
+
+	if (!graph)
+		return -1;
+	if (core_load_graph(core, name, graph, error) == 0)
+		return 0;
+	graph_free(graph);
+	return cursor_fail(&reader->heads, (int64_t)serial, error);
+}
+
+static int load_heads(struct db *db, struct core *core, const struct kept *groups,
+	struct error *error)
 {
 	struct reader reader;
 	int row;
 
-	/* The last column: how many tasks this graph and the later ones of its group have that ended. */
-	if (reader_open(db, "SELECT " HEAD_COLUMNS ", sum(iif(finished IS NULL, 0, tasks))"
-			" OVER (PARTITION BY group_name ORDER BY serial DESC) FROM graphs ORDER BY serial",
-			&reader, error) < 0)
+	if (reader_open(db, "SELECT " HEAD_COLUMNS " FROM graphs ORDER BY serial", &reader, error) < 0)
 		return -1;
-	while ((row = db_next(reader.heads.statement, error)) > 0) {
-		struct graph *graph = read_graph(&reader, tasks_wanted(&reader, core), error);
-
-		if (graph == NULL || core_load_graph(core, cursor_peek(&reader.heads, 2, "group_name"),
-					 graph, error) < 0) {
-			graph_free(graph);
+	while ((row = db_next(reader.heads.statement, error)) > 0)
+		if (load_head(&reader, core, groups, error) < 0) {
 			row = -1;
 			break;
 		}
-	}
 	reader_close(&reader);
 	return row;
+}
+
+int load_graphs(struct db *db, struct core *core, struct error *error)
+{
+	struct kept *groups = mem_zalloc(core->group_count, sizeof *groups);
+	int ret = 0;
+
+	if (core->config.tasks_stored)
+		ret = find_kept(db, core, groups, error);
+	if (ret == 0)
+		ret = load_heads(db, core, groups, error);
+	free(groups);
+	return ret;
 }
 
 int load_graph(struct db *db, uint64_t serial, struct graph **ret_graph, struct error *error)

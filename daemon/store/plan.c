@@ -254,17 +254,17 @@ int plan_decode(struct graph *graph, uint32_t task_count, const void *data, size
 
 	/* A task takes two bytes at least, the edges one, and no planner makes more than four edges a task. */
 	if (reader.broken || task_count > len / 2 || edges > 4 * ((uint64_t)task_count + 1))
-		return fail(graph, "a plan is damaged", error);
+		return fail(graph, "the plan is damaged", error);
 	graph->task_count = task_count;
 	graph->edge_count = 0;
 	graph->tasks = mem_large_alloc((size_t)task_count + 1, sizeof *graph->tasks);
 	graph->prereqs = mem_large_alloc((size_t)edges + 1, sizeof *graph->prereqs);
 	if (!graph->tasks || !graph->prereqs)
-		return fail(graph, "not enough memory for a plan", error);
+		return fail(graph, "not enough memory for the plan", error);
 	decode(&reader, graph, (uint32_t)edges);
 	if (reader.broken)
-		return fail(graph, "a plan is damaged", error);
+		return fail(graph, "the plan is damaged", error);
 	if (graph_link(graph) < 0)
-		return fail(graph, "not enough memory for a plan", error);
+		return fail(graph, "not enough memory for the plan", error);
 	return 0;
 }

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 
-from imdtest import Failed, case, expect, main, new_path
+from imdtest import IMD, Failed, Skip, case, equal, expect, main, matches, new_path, run
 from statelib import checked, make_rich, refused_by_both
 
 ENDLESS = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
@@ -114,7 +114,7 @@ VALUES = (
     ("daemon", "event_seq = 'last'", "daemon.*event_seq"),
 )
 
-ROWS = {"daemon": "one = 1", "graphs": "serial = 1", "nodes": "serial = 1", "plans": "graph = 1",
+ROWS = {"daemon": "one = 1", "graphs": "serial = 1", "nodes": "serial = 1", "groups": "number = 1", "plans": "graph = 1",
         "specs": "group_name = 'web' AND revision = 1", "tasks": "graph = 1 AND id = 0"}
 
 
@@ -141,6 +141,104 @@ def a_value_of_another_type_is_refused():
             refused_by_both(with_value(rich, table, setting), told)
         except Exception as problem:
             raise Failed(f"{table}: {setting}: {problem}") from None
+
+
+# ---- values that are too long ------------------------------------------------------------------------------
+
+# The longest value of each column that takes any text, and what is said of a longer one.
+LENGTHS = (
+    ("specs", "note", 1024, "table specs, row 1: invalid note"),
+    ("specs", "user", 32, "table specs, row 1: invalid user"),
+    ("graphs", "error", 255, "table graphs, row 1: invalid error"),
+    ("tasks", "error", 255, "table tasks, row 0: invalid error"),
+    ("nodes", "error", 255, "table nodes, row 1: invalid error"),
+)
+
+# Columns of which a long value is not valid in any case.
+NAMES = (
+    ("groups", "name"), ("groups", "next_graph"), ("specs", "group_name"), ("specs", "max_surge"), ("specs", "created"),
+    ("graphs", "id"), ("graphs", "group_name"), ("graphs", "state"), ("nodes", "id"), ("nodes", "group_name"),
+    ("nodes", "state"))
+
+LARGE = 64 << 20
+ROOM = 224 << 20  # of addresses: for the program, and for one or two large values
+
+
+def with_text(rich, table, column, length, where=None):
+    path = new_path("long.db")
+    shutil.copyfile(rich, path)
+    with sqlite3.connect(path) as rows:
+        rows.execute(f"UPDATE {table} SET {column} = ? WHERE {where or ROWS[table]}", ("x" * length,))
+    rows.close()
+    return path
+
+
+@case
+def a_text_that_is_too_long_is_refused():
+    rich = make_rich(new_path("rich"))
+    for table, column, longest, told in LENGTHS:
+        checked(with_text(rich, table, column, longest), 0, "sound")
+        for length in (longest + 1, 1 << 20):
+            refused_by_both(with_text(rich, table, column, length), told)
+    for table, column in NAMES:
+        refused_by_both(with_text(rich, table, column, 1 << 20), f"table {table}, row 1: invalid {column}")
+
+
+def checked_in_little_memory(path, pattern):
+    """With sanitizers a program has many more addresses; the file is refused all the same."""
+    status, out, err = run("prlimit", f"--as={ROOM}", IMD, "--version")
+    limit = [] if status else ["prlimit", f"--as={ROOM}"]
+    status, out, err = run(*limit, IMD, f"--check-state={path}")
+    equal((status, out), (1, ""), f"the check in little memory: {err}")
+    matches(pattern, err, "the check in little memory")
+    os.unlink(path)
+
+
+@case
+def a_large_text_takes_the_memory_of_one_value():
+    rich = make_rich(new_path("rich"))
+    if not shutil.which("prlimit"):
+        raise Skip("prlimit is not installed")
+    checked_in_little_memory(with_text(rich, "nodes", "error", LARGE), "table nodes, row 1: invalid error")
+    checked_in_little_memory(with_text(rich, "groups", "name", LARGE), "table groups, row 1: invalid name")
+    checked_in_little_memory(with_text(rich, "graphs", "id", LARGE, "serial < 5"), "table graphs, row 1: invalid id")
+
+
+@case
+def a_number_of_tasks_that_is_too_large_is_refused():
+    rich = make_rich(new_path("rich"))
+    for number in (1 << 32, (1 << 63) - 1):
+        refused_by_both(changed(rich, f"UPDATE graphs SET tasks = {number} WHERE finished IS NOT NULL"),
+                        r"table graphs, row \d+: invalid tasks")
+
+
+# ---- rows that do not fit together -------------------------------------------------------------------------
+
+# One change each, and the place that is named.
+MISFITS = (
+    ("UPDATE plans SET tasks = x'ff' WHERE graph = 1", "table plans, graph 1: the plan is damaged"),
+    ("DELETE FROM plans WHERE graph = 1", "table plans: no row for graph 1, which has tasks"),
+    ("UPDATE groups SET name = 'a b' WHERE number = 1", "table groups, row 1: "),
+    ("UPDATE specs SET group_name = 'nosuch' WHERE group_name = 'web' AND revision = 1",
+     r'table specs, row 1: no such group: \\?"nosuch\\?"'),
+    ("DELETE FROM specs WHERE group_name = 'web' AND revision = 2", "table specs, row 3: .*a revision is missing"),
+    ("UPDATE graphs SET id = (SELECT id FROM graphs WHERE serial = 1) WHERE serial = 2",
+     "table graphs, row 2: .*a graph is there twice"),
+    ("UPDATE nodes SET id = (SELECT min(id) FROM nodes) WHERE serial = (SELECT max(serial) FROM nodes)",
+     r"table nodes, row \d+: .*a node is there twice"),
+    ("DELETE FROM nodes WHERE state = 'starting'",
+     r"a task runs on a node that is not there, in group \S+, graph \d+, task \d+"),
+)
+
+
+@case
+def rows_that_do_not_fit_together_are_named():
+    rich = make_rich(new_path("rich"))
+    for sql, told in MISFITS:
+        try:
+            refused_by_both(changed(rich, sql), told)
+        except Exception as problem:
+            raise Failed(f"{sql}: {problem}") from None
 
 
 @case

@@ -52,8 +52,8 @@ static void read_value(enum reading reading)
 	case ID_NEEDED: cursor_id(&cursor, 0, "value", true, &id); break;
 	case ID_OPTIONAL: cursor_id(&cursor, 0, "value", false, &id); break;
 	case WORD: cursor_word(&cursor, 0, "value", parse_word); break;
-	case TEXT: free(cursor_text(&cursor, 0, "value")); break;
-	case PEEK: cursor_peek(&cursor, 0, "value"); break;
+	case TEXT: free(cursor_text(&cursor, 0, "value", TEXT_NOTE_MAX)); break;
+	case PEEK: cursor_peek(&cursor, 0, "value", TEXT_NOTE_MAX); break;
 	case BLOB: cursor_blob(&cursor, 0, "value", &len); break;
 	case READINGS: break;
 	}
@@ -121,6 +121,8 @@ START_TEST(a_user_has_a_number_and_a_name)
 		{"0, CAST(x'726f6f7400' AS TEXT)", "user"},
 		{"NULL, 7", "user"},
 		{"4294967296, 'root'", "uid"},
+		{"0, '12345678901234567890123456789012'", NULL},
+		{"0, '123456789012345678901234567890123'", "user"},
 	};
 
 	for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
@@ -135,6 +137,36 @@ START_TEST(a_user_has_a_number_and_a_name)
 			ck_assert_msg(!cursor.wrong, "%s", users[i].values);
 		end_row();
 	}
+}
+END_TEST
+
+/* Reads a text of `len` bytes in one of two ways: whether it is accepted. */
+static bool accepts_text(enum cursor_text_max max, int len, bool peek)
+{
+	char value[64];
+	bool accepted;
+
+	snprintf(value, sizeof value, "printf('%%.*c', %d, 'x')", len);
+	read_row(value);
+	if (peek)
+		cursor_peek(&cursor, 0, "value", max);
+	else
+		free(cursor_text(&cursor, 0, "value", max));
+	accepted = !cursor.wrong;
+	end_row();
+	return accepted;
+}
+
+START_TEST(a_text_is_at_most_as_long_as_its_column_allows)
+{
+	static const enum cursor_text_max longest[] = {TEXT_WORD_MAX, TEXT_AMOUNT_MAX, TEXT_GROUP_MAX,
+		TEXT_NOTE_MAX, TEXT_ERROR_MAX};
+
+	for (size_t i = 0; i < sizeof longest / sizeof longest[0]; i++)
+		for (int peek = 0; peek < 2; peek++) {
+			ck_assert(accepts_text(longest[i], (int)longest[i], peek));
+			ck_assert(!accepts_text(longest[i], (int)longest[i] + 1, peek));
+		}
 }
 END_TEST
 
@@ -161,6 +193,7 @@ int main(void)
 
 	tcase_add_loop_test(tests, a_value_of_another_type_is_noted, 0, VALUES);
 	tcase_add_test(tests, a_user_has_a_number_and_a_name);
+	tcase_add_test(tests, a_text_is_at_most_as_long_as_its_column_allows);
 	tcase_add_test(tests, a_query_for_a_number_takes_no_other_value);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
