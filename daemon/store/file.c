@@ -222,7 +222,9 @@ static void file_free(struct store *store)
 
 int store_file_verify(struct store *store, struct error *error)
 {
-	return db_verify(file_of(store)->db, true, error);
+	struct db *db = file_of(store)->db;
+
+	return db_verify(db, true, error) < 0 ? -1 : load_check_orphans(db, error);
 }
 
 /* Says of what the sentence of the database is about. */

@@ -278,3 +278,32 @@ int load_tables(struct db *db, struct core *core, struct node_serials *serials,
 		return -1;
 	return load_nodes(db, core, serials, error);
 }
+
+/* ---- orphans ------------------------------------------------------------------------------- */
+
+int load_check_orphans(struct db *db, struct error *error)
+{
+	static const struct {
+		const char *table, *count, *first;
+	} children[] = {
+#define ORPHANS(table) \
+	" FROM " table " WHERE NOT EXISTS (SELECT 1 FROM graphs WHERE serial = " table ".graph)"
+		{"plans", "SELECT count(*)" ORPHANS("plans"), "SELECT min(graph)" ORPHANS("plans")},
+		{"tasks", "SELECT count(*)" ORPHANS("tasks"), "SELECT min(graph)" ORPHANS("tasks")},
+#undef ORPHANS
+	};
+
+	for (size_t i = 0; i < sizeof children / sizeof children[0]; i++) {
+		int64_t count, first;
+
+		if (db_number(db, children[i].count, &count, error) < 0)
+			return -1;
+		if (count == 0)
+			continue;
+		if (db_number(db, children[i].first, &first, error) < 0)
+			return -1;
+		return error_set(error, ERR_STORAGE, "table %s: %" PRIi64 " rows of graphs that do not exist; "
+			"the first is of graph %" PRIi64, children[i].table, count, first);
+	}
+	return 0;
+}

@@ -15,6 +15,9 @@ int load_tables(struct db *db, struct core *core, struct node_serials *serials,
  * stored. */
 int load_graph(struct db *db, uint64_t serial, struct graph **ret_graph, struct error *error);
 
+/* Refuses plans and tasks of graphs that are not there: nothing reads them, and nothing deletes them. */
+int load_check_orphans(struct db *db, struct error *error);
+
 /* A part of load_tables. */
 int load_graphs(struct db *db, struct core *core, struct error *error);
 

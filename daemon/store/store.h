@@ -69,7 +69,7 @@ int store_file_open(const char *path, struct runner *runner, struct store **ret_
  * when the store is freed, or the process ends. */
 int store_file_open_copy(const char *path, struct runner *runner, struct store **ret_store,
 	struct error *error);
-/* Looks through the whole file for damage that reading it might not meet. */
+/* Looks through the whole file for what loading it might not meet: damage, and rows of graphs that do not exist. */
 int store_file_verify(struct store *store, struct error *error);
 
 #endif

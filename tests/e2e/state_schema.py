@@ -242,6 +242,17 @@ def rows_that_do_not_fit_together_are_named():
 
 
 @case
+def rows_of_graphs_that_do_not_exist_are_refused_by_a_check():
+    rich = make_rich(new_path("rich"))
+    numbers = "WITH RECURSIVE n(i) AS (VALUES (5000) UNION ALL SELECT i + 1 FROM n WHERE i < 5999)"
+    for table, rows in (("plans", "i, x'00'"),
+                        ("tasks", "i, 0, 'start_node', NULL, NULL, NULL, 'running', 1, '', NULL, NULL")):
+        checked(changed(rich, f"INSERT INTO {table} {numbers} SELECT {rows} FROM n"), 1,
+                f"table {table}: 1000 rows of graphs that do not exist; the first is of graph 5000")
+        checked(changed(rich, f"INSERT INTO {table} {numbers} SELECT {rows} FROM n LIMIT 1"), 1, f"table {table}: 1 row")
+
+
+@case
 def a_schema_of_many_objects_is_not_read_to_its_end():
     rich = make_rich(new_path("rich"))
     views = ";".join(f"CREATE VIEW v{number} AS SELECT 1" for number in range(5000))
