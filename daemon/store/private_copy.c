@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,37 @@ static int source_lock(const struct source *source, struct error *error)
 	return lock.l_type != F_UNLCK ? in_use(source, error) : 0;
 }
 
+/* What is no database is not copied. A file that has no header is left to db_open: with its log, that says what is
+ * wrong. (SQLite's file format, 1.3 The Database Header.) */
+static int check_header(const struct source *source, struct error *error)
+{
+	static const char magic[] = "SQLite format 3"; /* with its NUL */
+	enum { HEADER_SIZE = 100, PAGE_SIZE_AT = 16, PAGE_SIZE_MIN = 512 };
+	unsigned char header[HEADER_SIZE];
+	unsigned page_size;
+	struct stat status;
+	int fd = source->files[STATE_DATABASE];
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &status) < 0)
+		return failed(source->path, error);
+	if (status.st_size < HEADER_SIZE)
+		return 0;
+	if (pread(fd, header, sizeof header, 0) != (ssize_t)sizeof header)
+		return failed(source->path, error);
+	page_size = (unsigned)header[PAGE_SIZE_AT] << 8 | header[PAGE_SIZE_AT + 1];
+	if (page_size == 1)
+		page_size = 65536;
+	if (memcmp(header, magic, sizeof magic) != 0 || page_size < PAGE_SIZE_MIN ||
+		(page_size & (page_size - 1)) != 0)
+		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", source->path);
+	if (status.st_size % page_size != 0)
+		return error_set(error, ERR_STORAGE, "%s is damaged: its size of %jd bytes is not a "
+			"multiple of its page size, %u", source->path, (intmax_t)status.st_size, page_size);
+	return 0;
+}
+
 static void source_close(struct source *source)
 {
 	for (int file = 0; file < STATE_FILE_COUNT; file++)
@@ -134,31 +166,47 @@ static void source_close(struct source *source)
 
 /* ---- the copy ------------------------------------------------------------------------------ */
 
-/* The names of others must not lead here: the directory is made in one that is trusted. */
-static int make_directory(struct private_copy *copy, struct error *error)
+/* Makes a directory in `parent` and has copy->path be a database in it. The names of others must not lead here: the
+ * parent must be trusted. -1 with a text that begins with a path. */
+static int make_directory_in(struct private_copy *copy, const char *parent, struct error *error)
 {
-	const char *given = getenv("TMPDIR");
-	const char *parent = given && given[0] == '/' ? given : "/tmp";
+	static const char name[] = "/imd-check.XXXXXX";
+	char *template = mem_alloc(strlen(parent) + sizeof name), *made;
 	struct trust_path place;
-	struct error inner;
-	char *template = mem_alloc(strlen(parent) + sizeof "/imd-check.XXXXXX"), *made;
+	int ret;
 
-	strcat(strcpy(template, parent), "/imd-check.XXXXXX");
-	if (trust_resolve(template, TRUST_FILE_NOFOLLOW, &place, &inner) < 0) {
-		free(template);
-		return error_set(error, ERR_STORAGE, "no place for a copy: %s; set TMPDIR", inner.text);
-	}
+	strcat(strcpy(template, parent), name);
+	ret = trust_resolve(template, TRUST_FILE_NOFOLLOW, &place, error);
 	free(template);
+	if (ret < 0)
+		return -1;
 	made = mkdtemp(place.path);
 	if (made) {
 		copy->path = mem_alloc(strlen(made) + sizeof "/imd.db");
 		strcat(strcpy(copy->path, made), "/imd.db");
 	} else {
-		error_set(error, ERR_STORAGE, "no place for a copy: %s: %s; set TMPDIR", parent,
-			strerror(errno));
+		error_set(error, ERR_STORAGE, "%s: %s", parent, strerror(errno));
 	}
 	trust_path_fini(&place);
 	return made ? 0 : -1;
+}
+
+/* $TMPDIR may be for root alone (pam_tmpdir makes /tmp/user/0), which is of no use after root has become the owner
+ * of the state. */
+static int make_directory(struct private_copy *copy, struct error *error)
+{
+	static const char fallback[] = "/tmp";
+	const char *given = getenv("TMPDIR");
+	struct error first = {.text = ""}, second;
+
+	if (given && given[0] == '/' && strcmp(given, fallback) != 0) {
+		if (make_directory_in(copy, given, &first) == 0)
+			return 0;
+	}
+	if (make_directory_in(copy, fallback, &second) == 0)
+		return 0;
+	return error_set(error, ERR_STORAGE, "no place for a copy: %s%s%s; set TMPDIR", first.text,
+		first.text[0] ? "; " : "", second.text);
 }
 
 static const int held_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -192,19 +240,54 @@ static bool signal_waits(void)
 }
 
 /* A large file takes a while; a signal need not wait for that. */
-static int copy_bytes(int from, int to)
+static int copy_range(int from, int to, off_t *at, off_t end)
 {
 	enum { STEP = 16 << 20 };
-	ssize_t sent;
+	ssize_t sent = 1;
 
-	do {
+	while (*at < end && sent != 0) {
+		size_t count = end - *at < STEP ? (size_t)(end - *at) : STEP;
+
 		if (signal_waits()) {
 			errno = EINTR;
 			return -1;
 		}
-		sent = sendfile(to, from, NULL, STEP);
-	} while (sent > 0 || (sent < 0 && errno == EINTR));
-	return (int)sent;
+		sent = sendfile(to, from, at, count);
+		if (sent < 0 && errno != EINTR)
+			return -1;
+	}
+	return 0;
+}
+
+/* Finds the data at or after `at`: the size of the file twice if there is none. A file system that knows no holes
+ * says that all is data (lseek(2)). */
+static int next_data(int fd, off_t at, off_t size, off_t *ret_begin, off_t *ret_end)
+{
+	*ret_begin = *ret_end = size;
+	at = lseek(fd, at, SEEK_DATA);
+	if (at < 0)
+		return errno == ENXIO ? 0 : -1;
+	*ret_begin = at;
+	*ret_end = lseek(fd, at, SEEK_HOLE);
+	return *ret_end < 0 ? -1 : 0;
+}
+
+/* Holes stay holes: a file may be much larger than the room that it takes. */
+static int copy_bytes(int from, int to)
+{
+	struct stat status;
+	off_t at = 0, end;
+
+	if (fstat(from, &status) < 0 || ftruncate(to, status.st_size) < 0)
+		return -1;
+	while (at < status.st_size) {
+		if (next_data(from, at, status.st_size, &at, &end) < 0)
+			return -1;
+		if (at < end && (lseek(to, at, SEEK_SET) < 0 || copy_range(from, to, &at, end) < 0))
+			return -1;
+		at = end;
+	}
+	return 0;
 }
 
 static int copy_one(const struct private_copy *copy, const struct source *source,
@@ -253,7 +336,7 @@ int private_copy_take(const char *path, struct private_copy *ret_copy, struct er
 	/* The log and the journal may come and go before the lock. */
 	if (source_open_directory(&source, error) == 0 &&
 		source_open(&source, STATE_DATABASE, error) == 0 && source_lock(&source, error) == 0 &&
-		source_open(&source, STATE_LOG, error) == 0 &&
+		check_header(&source, error) == 0 && source_open(&source, STATE_LOG, error) == 0 &&
 		source_open(&source, STATE_JOURNAL, error) == 0)
 		ret = private_copy_make(ret_copy, &source, error);
 	source_close(&source);

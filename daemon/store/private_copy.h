@@ -12,8 +12,9 @@ struct private_copy {
 	sigset_t signals; /* the mask before: a signal that ends the process waits until the copy is gone */
 };
 
-/* Copies the files of a state into a directory in $TMPDIR, or else /tmp, for this user alone. Only reads the
- * state, and not while another process uses it. As root, it reads root's files alone. -1 with ERR_STORAGE. */
+/* Copies the files of a state into a directory in $TMPDIR, or else in /tmp, for this user alone; holes stay holes, and
+ * a file that is not a database is not copied. Only reads the state, and not while another process uses it. As root,
+ * it reads root's files alone. -1 with ERR_STORAGE. */
 int private_copy_take(const char *path, struct private_copy *ret_copy, struct error *error);
 /* Removes the files, which stay readable for those who have opened them. The directory stays, because SQLite goes on
  * using the names in it, and nobody else may create these. Signals are delivered again. */

@@ -9,9 +9,9 @@ import signal
 import sqlite3
 import stat
 import struct
+from subprocess import DEVNULL
 
-
-from imdtest import (IMD, TIMEOUT_S, Daemon, await_that, case, environment, equal, expect, kill, main, matches,
+from imdtest import (IMD, TIMEOUT_S, Daemon, Skip, await_that, case, environment, equal, expect, kill, main, matches,
                      new_path, run, spawn)
 from statelib import bytes_of, checked, make_rich, prints, refused, refused_by_both, state_option
 from users import another_user, give, need_root
@@ -266,6 +266,17 @@ def an_ordinary_journal_is_rolled_back():
 
 # ---- the check ---------------------------------------------------------------------------------------------
 
+def mounted(script, *arguments):
+    """What runs a program after a script has mounted something for it alone."""
+    command = ["unshare", "--mount", "sh", "-c", script + '; exec "$@"', "sh", *arguments]
+    if not shutil.which("unshare") or run(*command, "true")[0] != 0:
+        raise Skip("nothing can be mounted here")
+    return command
+
+
+def read_only_tmp():
+    return mounted("set -e; mount --bind /tmp /tmp; mount -o remount,bind,ro /tmp")
+
 @case
 def root_checks_with_the_rights_of_the_owner():
     need_root()
@@ -276,9 +287,38 @@ def root_checks_with_the_rights_of_the_owner():
     os.mkdir(closed, 0o700)
     before = prints(state)
     checked(state, 0, "sound: groups=4 ")
+    untouched = os.stat(closed).st_mtime_ns
     status, out, err = run(IMD, f"--check-state={state}", env=environment(TMPDIR=closed))
-    equal((status, out), (1, ""), "a check that only root could make")
-    matches(rf"no place for a copy: {closed}.*Permission denied.*TMPDIR", err, "what is said")
+    equal((status, err), (0, ""), "a check with a TMPDIR of root's")
+    matches("sound: groups=4 ", out, "a check with a TMPDIR of root's")
+    equal(os.stat(closed).st_mtime_ns, untouched, "the directory in which only root could make a copy")
+    equal(prints(state), before, "the files")
+
+
+@case
+def a_copy_goes_to_tmp_if_tmpdir_cannot_be_used():
+    state, missing = folder_for(new_path("ours")), new_path("missing")
+    for given in (missing, state, "relative", ""):
+        status, out, err = run(IMD, f"--check-state={state}", env=environment(TMPDIR=given))
+        equal((status, err), (0, ""), f"a check with TMPDIR={given}")
+        matches("sound: groups=4 ", out, f"a check with TMPDIR={given}")
+
+
+@case
+def a_check_without_a_place_for_a_copy_names_each_place_that_was_tried():
+    need_root()
+    options, folder = another_user(), new_path("theirs")
+    state = folder_for(folder)
+    give(options, folder, state)
+    closed, missing = new_path("closed"), new_path("missing")
+    os.mkdir(closed, 0o700)
+    before = prints(state)
+    for given, told in ((closed, rf"{closed}.*Permission denied; /tmp: Read-only file system"),
+                        (missing, rf"{missing}.*No such file or directory; /tmp: Read-only file system"),
+                        ("/tmp", "/tmp: Read-only file system")):
+        status, out, err = run(*read_only_tmp(), IMD, f"--check-state={state}", env=environment(TMPDIR=given))
+        equal((status, out), (1, ""), f"a check with TMPDIR={given}")
+        matches(f"no place for a copy: {told}; set TMPDIR$", err.strip(), f"a check with TMPDIR={given}")
     equal(prints(state), before, "the files")
 
 
@@ -333,18 +373,69 @@ def a_check_that_fails_leaves_no_copy():
     equal(os.listdir(scratch), [], "what is left of the copy")
 
 
+def scatter(path, pieces):
+    """Adds data to a file with holes in between, so that copying it takes a while."""
+    end = os.path.getsize(path)
+    with open(path, "r+b") as file:
+        for number in range(pieces):
+            os.pwrite(file.fileno(), b"x" * PAGE, end + (2 * number + 1) * PAGE)
+
+
 @case
 def a_check_that_is_ended_by_a_signal_leaves_no_copy():
-    scratch, folder = new_path("scratch"), new_path("ours")
-    state = folder_for(folder)
-    os.mkdir(scratch, 0o700)
-    os.truncate(state, 1 << 35)  # more than is copied in no time, and without room of its own
+    """A signal after the copy was made is too late, so there are some attempts."""
+    state = folder_for(new_path("ours"))
+    scatter(state, 20000)
     for number in (signal.SIGTERM, signal.SIGINT):
-        process = spawn([IMD, f"--check-state={state}"], env=environment(TMPDIR=scratch))
-        await_that(lambda: os.listdir(scratch), "a copy is begun")
-        process.send_signal(number)
-        equal(process.wait(TIMEOUT_S), -number, "how it ended")
-        equal(os.listdir(scratch), [], "what is left of the copy")
+        seen = []
+        while (-number, []) not in seen:
+            expect(len(seen) < 20, f"how it ended, and what was left of the copy: {seen}")
+            scratch = new_path("scratch")
+            os.mkdir(scratch, 0o700)
+            process = spawn([IMD, f"--check-state={state}"], env=environment(TMPDIR=scratch), stdout=DEVNULL)
+            await_that(lambda: os.listdir(scratch) or process.poll() is not None, "a copy is begun")
+            process.send_signal(number)
+            seen.append((process.wait(TIMEOUT_S), os.listdir(scratch)))
+
+
+@case
+def what_is_no_database_is_refused_without_a_copy():
+    scratch = new_path("scratch")
+    os.mkdir(scratch, 0o700)
+    untouched = os.stat(scratch).st_mtime_ns
+    for data, size, told in ((b"", 3 << 30, "is not a state file of imd"),
+                             (b"SQLite format 2\0\x10\0", 3 << 30, "is not a state file of imd"),
+                             (b"SQLite format 3\0\x10\x01", 3 << 30, "is not a state file of imd"),
+                             (b"SQLite format 3\0\0\0", 3 << 30, "is not a state file of imd"),
+                             (b"SQLite format 3\0\x10\0", (3 << 30) + 512,
+                              "its size of 3221225984 bytes is not a multiple of its page size, 4096"),
+                             (b"SQLite format 3\0\0\x01", (3 << 30) + 4096, "of its page size, 65536")):
+        path = new_path("sparse")
+        with open(path, "wb") as file:
+            file.write(data)
+            file.truncate(size)
+        status, out, err = run(IMD, f"--check-state={path}", env=environment(TMPDIR=scratch))
+        equal((status, out), (1, ""), f"the check of {data}")
+        matches(told, err, f"the check of {data}")
+        equal(os.stat(scratch).st_mtime_ns, untouched, "the directory for copies")
+
+
+@case
+def a_copy_has_the_holes_of_the_state():
+    need_root()
+    state, scratch = folder_for(new_path("ours")), new_path("scratch")
+    os.mkdir(scratch, 0o700)
+    in_little_room = mounted('set -e; mount -t tmpfs -o size=8m,mode=700 none "$1"; shift', scratch)
+    pages = os.path.getsize(state) // PAGE
+    with open(state, "r+b") as file:
+        file.truncate(3 << 30)
+        os.pwrite(file.fileno(), b"x", (1 << 30) + 1)
+    with open(state + "-wal", "wb") as file:
+        file.truncate(3 << 30)
+    expect(os.stat(state).st_blocks * 512 < (pages + 64) * PAGE, "the file system has no holes, so that is not tried")
+    status, out, err = run(*in_little_room, IMD, f"--check-state={state}", env=environment(TMPDIR=scratch))
+    equal((status, err), (0, ""), "a check with little room")
+    matches("sound: groups=4 ", out, "a check with little room")
 
 
 @case
