@@ -45,29 +45,25 @@ bool cursor_is_null(const struct cursor *cursor, int column)
 static const char *text_of(struct cursor *cursor, int column, const char *name, size_t max,
 	size_t *ret_len)
 {
-	enum db_type type = db_column_type(cursor->statement, column);
-	const char *text = NULL;
+	struct db_value value = db_column(cursor->statement, column);
 
-	*ret_len = 0;
-	if (type == DB_NULL)
+	*ret_len = value.len;
+	if (value.type == DB_NULL)
 		return NULL;
-	if (type == DB_TEXT)
-		text = db_column_text(cursor->statement, column, ret_len);
-	if (text && *ret_len <= max && strlen(text) == *ret_len)
-		return text;
+	if (value.type == DB_TEXT && value.data && value.len <= max &&
+		strlen(value.data) == value.len)
+		return value.data;
 	cursor_wrong(cursor, name);
 	return NULL;
 }
 
 uint64_t cursor_number(struct cursor *cursor, int column, const char *name, uint64_t max)
 {
-	int64_t number = -1;
+	struct db_value value = db_column(cursor->statement, column);
 
-	if (db_column_type(cursor->statement, column) == DB_INTEGER)
-		number = db_column_number(cursor->statement, column);
-	if (number < 0 || (uint64_t)number > max)
+	if (value.type != DB_INTEGER || value.number < 0 || (uint64_t)value.number > max)
 		cursor_wrong(cursor, name);
-	return number < 0 ? 0 : (uint64_t)number;
+	return value.number < 0 ? 0 : (uint64_t)value.number;
 }
 
 uint32_t cursor_u32(struct cursor *cursor, int column, const char *name)
@@ -154,12 +150,11 @@ const char *cursor_peek(struct cursor *cursor, int column, const char *name,
 
 const void *cursor_blob(struct cursor *cursor, int column, const char *name, size_t *ret_len)
 {
-	const void *blob = NULL;
+	struct db_value value = db_column(cursor->statement, column);
 
-	*ret_len = 0;
-	if (db_column_type(cursor->statement, column) == DB_BLOB)
-		blob = db_column_blob(cursor->statement, column, ret_len);
-	if (!blob)
-		cursor_wrong(cursor, name);
-	return blob;
+	*ret_len = value.type == DB_BLOB ? value.len : 0;
+	if (value.type == DB_BLOB && value.data)
+		return value.data;
+	cursor_wrong(cursor, name);
+	return NULL;
 }

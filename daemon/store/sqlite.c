@@ -330,15 +330,35 @@ int64_t db_column_number(struct db_statement *statement, int column)
 	return sqlite3_column_int64(of(statement), column);
 }
 
-enum db_type db_column_type(struct db_statement *statement, int column)
+static enum db_type type_of(int type)
 {
-	switch (sqlite3_column_type(of(statement), column)) {
+	switch (type) {
 	case SQLITE_INTEGER: return DB_INTEGER;
 	case SQLITE_TEXT: return DB_TEXT;
 	case SQLITE_BLOB: return DB_BLOB;
 	case SQLITE_NULL: return DB_NULL;
 	default: return DB_REAL;
 	}
+}
+
+enum db_type db_column_type(struct db_statement *statement, int column)
+{
+	return type_of(sqlite3_column_type(of(statement), column));
+}
+
+/* The value is unprotected (sqlite3_column_value): that is safe while one thread uses the database. */
+struct db_value db_column(struct db_statement *statement, int column)
+{
+	sqlite3_value *value = sqlite3_column_value(of(statement), column);
+	struct db_value ret = {.type = type_of(sqlite3_value_type(value))};
+
+	if (ret.type == DB_INTEGER) {
+		ret.number = sqlite3_value_int64(value);
+	} else if (ret.type == DB_TEXT || ret.type == DB_BLOB) {
+		ret.data = ret.type == DB_TEXT ? sqlite3_value_text(value) : sqlite3_value_blob(value);
+		ret.len = (size_t)sqlite3_value_bytes(value);
+	}
+	return ret;
 }
 
 const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len)

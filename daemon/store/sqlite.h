@@ -65,6 +65,14 @@ enum db_type {
 };
 /* How the value is stored, before any conversion. */
 enum db_type db_column_type(struct db_statement *statement, int column);
+/* All of it at once, which costs half of asking for each. A text or blob is not converted. */
+struct db_value {
+	enum db_type type;
+	int64_t number;   /* of DB_INTEGER, else 0 */
+	const void *data; /* of DB_TEXT, with a NUL after it, and DB_BLOB; else NULL */
+	size_t len;
+};
+struct db_value db_column(struct db_statement *statement, int column);
 int64_t db_column_number(struct db_statement *statement, int column);
 const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len);
 const void *db_column_blob(struct db_statement *statement, int column, size_t *ret_len);
