@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +123,8 @@ static int source_lock(const struct source *source, struct error *error)
 	return lock.l_type != F_UNLCK ? in_use(source, error) : 0;
 }
 
-/* What is no database is not copied. A file that has no header is left to db_open: with its log, that says what is
+/* What is no database is not copied. An odd size is none of its concern: a power loss may leave one, which the log
+ * repairs. A file that has no header is left to db_open: with its log, that says what is
  * wrong. (SQLite's file format, 1.3 The Database Header.) */
 static int check_header(const struct source *source, struct error *error)
 {
@@ -149,9 +149,6 @@ static int check_header(const struct source *source, struct error *error)
 	if (memcmp(header, magic, sizeof magic) != 0 || page_size < PAGE_SIZE_MIN ||
 		(page_size & (page_size - 1)) != 0)
 		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", source->path);
-	if (status.st_size % page_size != 0)
-		return error_set(error, ERR_STORAGE, "%s is damaged: its size of %jd bytes is not a "
-			"multiple of its page size, %u", source->path, (intmax_t)status.st_size, page_size);
 	return 0;
 }
 

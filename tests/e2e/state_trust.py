@@ -406,10 +406,7 @@ def what_is_no_database_is_refused_without_a_copy():
     for data, size, told in ((b"", 3 << 30, "is not a state file of imd"),
                              (b"SQLite format 2\0\x10\0", 3 << 30, "is not a state file of imd"),
                              (b"SQLite format 3\0\x10\x01", 3 << 30, "is not a state file of imd"),
-                             (b"SQLite format 3\0\0\0", 3 << 30, "is not a state file of imd"),
-                             (b"SQLite format 3\0\x10\0", (3 << 30) + 512,
-                              "its size of 3221225984 bytes is not a multiple of its page size, 4096"),
-                             (b"SQLite format 3\0\0\x01", (3 << 30) + 4096, "of its page size, 65536")):
+                             (b"SQLite format 3\0\0\0", 3 << 30, "is not a state file of imd")):
         path = new_path("sparse")
         with open(path, "wb") as file:
             file.write(data)
