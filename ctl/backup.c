@@ -42,7 +42,7 @@ static void progress_show(struct backup *backup, bool ended)
 	if (!backup->shows || (!ended && now_ms - backup->shown_ms < PROGRESS_EVERY_MS))
 		return;
 	backup->shown_ms = now_ms;
-	fprintf(stderr, "%.1f MiB copied%c", (double)backup->bytes / (1024 * 1024), ended ? '\n' : '\r');
+	fprintf(stderr, "%" PRIu64 " KiB copied%c", backup->bytes / 1024, ended ? '\n' : '\r');
 	fflush(stderr);
 }
 

@@ -9,8 +9,7 @@
  *                                                             becomes the one followed
  *
  * Where events are lost, GRAPHS and TASKS tell what they would have told, and events are kept until that
- * is shown. The UPDATE is sent once, whatever happens.
- */
+ * is shown. The UPDATE is sent once, whatever happens. */
 #include "follow.h"
 
 #include <assert.h>
@@ -19,15 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/limits.h"
-#include "proto/mem.h"
-#include "proto/names.h"
-
 #include "event.h"
 #include "json.h"
 #include "out.h"
 #include "plan.h"
 #include "progress.h"
+#include "proto/limits.h"
+#include "proto/mem.h"
+#include "proto/names.h"
 #include "request.h"
 #include "text.h"
 #include "watch.h"
@@ -491,20 +489,6 @@ static int take_refusal(void *arg, const struct line *err)
 	return err_code_parse(err->name) == ERR_NOT_FOUND ? finish_lost(arg) : client_refused(err);
 }
 
-/* A group that does not exist before its first UPDATE cannot be watched by name. */
-static int begin_watch(struct follow *follow)
-{
-	const struct line *end = NULL;
-	int status = watch_open(&follow->watch, &end);
-
-	if (status != STATUS_OK || end->kind == LINE_OK)
-		return status;
-	if (err_code_parse(end->name) != ERR_NOT_FOUND)
-		return client_refused(end);
-	follow->watch.group = "*";
-	return watch_begin(&follow->watch);
-}
-
 static int declare(struct follow *follow)
 {
 	struct ctl *ctl = follow->ctl;
@@ -532,6 +516,27 @@ static int declare(struct follow *follow)
 	return status != STATUS_OK ? status : out_flush();
 }
 
+/* A group that does not exist before its first UPDATE cannot be watched by name. */
+static int begin_watch(struct follow *follow)
+{
+	const struct line *end = NULL;
+	int status = watch_open(&follow->watch, &end);
+
+	if (status != STATUS_OK || end->kind == LINE_OK)
+		return status;
+	if (err_code_parse(end->name) == ERR_DENIED) { /* so is the update, and that is what to report and to log */
+		status = declare(follow);
+		if (status != STATUS_OK)
+			return status;
+		say("the update was accepted, but may not be watched");
+		return STATUS_FAILED;
+	}
+	if (err_code_parse(end->name) != ERR_NOT_FOUND)
+		return client_refused(end);
+	follow->watch.group = "*";
+	return watch_begin(&follow->watch);
+}
+
 /* An imd that ends before it takes the update is asked again when it is back; what its events told of
  * others is in the way then. */
 static int begin(struct follow *follow)
@@ -541,10 +546,9 @@ static int begin(struct follow *follow)
 	for (int tries = 1;; tries++) {
 		int status = begin_watch(follow);
 
-		if (status == STATUS_OK)
-			status = declare(follow);
-		else
+		if (status != STATUS_OK)
 			return status;
+		status = declare(follow);
 		if (status != STATUS_UNREACHABLE)
 			return status;
 		if (tries == REQUEST_TRIES)

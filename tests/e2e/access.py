@@ -470,6 +470,11 @@ def imctl_says_so():
         status, out, err = imctl("update", "1", "1")
         equal((status, out), (5, ""), err)
         matches(f"not permitted: UPDATE requires membership in {ADMINS}", err, "imctl update")
+        status, out, err = run(IMCTL, "-s", imd.path, "update", "1", "1", user=EVE, group=OTHER_GID, extra_groups=[])
+        equal((status, out), (5, ""), err)
+        matches(f"^imctl: denied: not permitted: UPDATE requires membership in {ADMINS}; the user is eve$", err,
+                "imctl update of one who may not even watch")
+        matches("^<6>request-denied verb=UPDATE uid=61005 user=eve", imd.log(), "log")
 
 
 main()
