@@ -320,20 +320,26 @@ static int read_files(struct config *config, const char *path, bool must_be, str
 	return ret;
 }
 
-/* A service manager may say where the files are. */
-static int read_usual_files(struct config *config, struct error *error)
+/* A service manager may say where the files are. The caller's. */
+static char *usual_path(void)
 {
 	const char *directory = getenv("CONFIGURATION_DIRECTORY");
 	size_t size;
 	char *path;
-	int ret;
 
 	if (directory == NULL || directory[0] != '/' || strchr(directory, ':') != NULL)
-		return read_files(config, CONFIG_PATH, false, error);
+		return mem_strdup(CONFIG_PATH);
 	size = strlen(directory) + sizeof "/imd.conf";
 	path = mem_alloc(size);
 	snprintf(path, size, "%s/imd.conf", directory);
-	ret = read_files(config, path, false, error);
+	return path;
+}
+
+static int read_usual_files(struct config *config, struct error *error)
+{
+	char *path = usual_path();
+	int ret = read_files(config, path, false, error);
+
 	free(path);
 	return ret;
 }
@@ -397,12 +403,20 @@ void config_help(FILE *file)
 	fputs("\nAll but those that end imd stand in files, too; see imd.conf(5).\n", file);
 }
 
+static void print_no_files(const struct config *config, FILE *file)
+{
+	char *path = config->path != NULL ? mem_strdup(config->path) : usual_path();
+
+	fprintf(file, "no settings files: neither %s nor files in %s.d\n", path, path);
+	free(path);
+}
+
 void config_summary(const struct config *config, FILE *file)
 {
 	for (size_t i = 0; i < config->file_count; i++)
 		fprintf(file, "%s: read\n", config->files[i]);
 	if (config->file_count == 0)
-		fputs("no file is there to be read\n", file);
+		print_no_files(config, file);
 	for (size_t i = 0; i < config->group_count; i++)
 		fprintf(file, "%s%s", i == 0 ? "groups: " : ", ", config->groups[i].name);
 	fputs(config->group_count > 0 ? "\nall settings are sound\n" : "all settings are sound\n", file);

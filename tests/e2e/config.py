@@ -60,7 +60,8 @@ def the_usual_files():
     folder = new_path("etc")
     env = dict(os.environ, CONFIGURATION_DIRECTORY=folder)
     status, out, err = imd("--check-config", env=env)
-    equal((status, out, err), (0, "no file is there to be read\nall settings are sound\n", ""), "none")
+    equal((status, out, err), (0, f"no settings files: neither {folder}/imd.conf nor files in {folder}/imd.conf.d\n"
+                                  "all settings are sound\n", ""), "none")
     write(folder + "/imd.conf.d/web.conf", "[group web]\nmax-surge=1\n")
     status, out, _ = imd("--check-config", env=env)
     equal(out, f"{folder}/imd.conf.d/web.conf: read\ngroups: web\nall settings are sound\n", "one beside it")
