@@ -1,24 +1,16 @@
 /* The private copy in which a state is checked: what of it can be seen by others, and for how long. */
 #include <dirent.h>
-#include <ftw.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/store.h"
+#include "tree.h"
 #include "unit.h"
 
 static char top[] = "/tmp/imd-copy.XXXXXX";
 static char state[PATH_MAX], scratch[PATH_MAX];
-
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *at)
-{
-	(void)status;
-	(void)kind;
-	(void)at;
-	return remove(path);
-}
 
 static void top_make(void)
 {
@@ -37,7 +29,7 @@ static void top_make(void)
 
 static void top_remove(void)
 {
-	nftw(top, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	tree_remove(top);
 }
 
 /* The one entry of a directory, as a path; NULL if it is empty. */

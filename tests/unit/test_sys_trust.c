@@ -1,7 +1,6 @@
 /* Trusted paths: which ones are refused, and that what is checked is what is used. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "sys/overflow.h"
 #include "sys/trust.h"
+#include "tree.h"
 #include "unit.h"
 
 enum { OTHER = 61001 };
@@ -17,14 +17,6 @@ enum { OTHER = 61001 };
 static char top[] = "/tmp/imd-trust.XXXXXX";
 static struct trust_path found;
 static struct error error;
-
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *at)
-{
-	(void)status;
-	(void)kind;
-	(void)at;
-	return remove(path);
-}
 
 static void top_make(void)
 {
@@ -41,7 +33,7 @@ static void top_remove(void)
 {
 	trust_path_fini(&found);
 	ck_assert_int_eq(chdir("/"), 0);
-	nftw(top, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	tree_remove(top);
 }
 
 static void leads_to(const char *path, enum trust_last last, const char *expected)
