@@ -19,6 +19,14 @@ static int64_t now_ms(const struct engine *engine)
 	return engine_now(engine).mono_ms;
 }
 
+/* Until when the answer of a lookup is kept that began at a time. */
+static int64_t kept_until(const struct engine *engine, int64_t begun_ms)
+{
+	int64_t ended_ms = now_ms(engine);
+
+	return ended_ms + ACCESS_KEPT_MS + KEPT_TIMES * (ended_ms - begun_ms);
+}
+
 void access_configure(struct access *access, const struct access_rules *rules)
 {
 	*access = (struct access){.rules = *rules, .groups_until_ms = INT64_MIN};
@@ -44,14 +52,13 @@ static void group_look_up(struct access_group *group, const char *setting, const
 
 static void groups_look_up(struct access *access, const struct engine *engine)
 {
-	int64_t begun_ms = now_ms(engine), took_ms;
+	int64_t begun_ms = now_ms(engine);
 
 	if (begun_ms < access->groups_until_ms)
 		return;
 	group_look_up(&access->admins, "admin-group", access->rules.admin_group);
 	group_look_up(&access->readers, "read-group", access->rules.read_group);
-	took_ms = now_ms(engine) - begun_ms;
-	access->groups_until_ms = begun_ms + took_ms + ACCESS_KEPT_MS + KEPT_TIMES * took_ms;
+	access->groups_until_ms = kept_until(engine, begun_ms);
 }
 
 static bool has_group(const struct access_group *group, const gid_t *gids, size_t count)
@@ -95,7 +102,7 @@ static unsigned user_rights(struct access *access, const struct engine *engine, 
 	int64_t *ret_until_ms)
 {
 	struct access_user *user = user_entry(access, uid);
-	int64_t begun_ms = now_ms(engine), took_ms;
+	int64_t begun_ms = now_ms(engine);
 	gid_t *gids = NULL;
 	size_t count = 0;
 
@@ -104,8 +111,7 @@ static unsigned user_rights(struct access *access, const struct engine *engine, 
 		user->rights = sysgroup_of_user(uid, &gids, &count) == 0
 			? rights_of_groups(access, gids, count) : 0;
 		free(gids);
-		took_ms = now_ms(engine) - begun_ms;
-		user->until_ms = begun_ms + took_ms + ACCESS_KEPT_MS + KEPT_TIMES * took_ms;
+		user->until_ms = kept_until(engine, begun_ms);
 	}
 	*ret_until_ms = user->until_ms;
 	return user->rights;

@@ -55,11 +55,6 @@ bool audit_admit(struct audit *audit, uid_t uid, bool changes, int64_t now_ms, u
 
 /* ---- lines --------------------------------------------------------------------------------- */
 
-static const char *name_or_null(const struct origin *origin)
-{
-	return origin_known(origin) ? origin->user : NULL;
-}
-
 void audit_denied(const struct session *session, const struct verb_row *verb, const struct origin *origin)
 {
 	struct server *server = session->server;
@@ -68,7 +63,7 @@ void audit_denied(const struct session *session, const struct verb_row *verb, co
 
 	if (audit_admit(&server->audit, session->uid, changes, engine_now(server->engine).mono_ms, &suppressed))
 		log_event(LEVEL_INFO, "request-denied", LOG_STR("verb", verb->name), LOG_U64("uid", session->uid),
-			LOG_STR("user", name_or_null(origin)), LOG_U64("suppressed", suppressed));
+			LOG_STR("user", origin->user), LOG_U64("suppressed", suppressed));
 }
 
 void audit_marked(const struct session *session)
@@ -81,7 +76,7 @@ void audit_marked(const struct session *session)
 	id_format_z(&event->id, id);
 	log_event(LEVEL_INFO, event->mark ? "node-marked" : "node-unmarked",
 		LOG_STR("group", node ? core->groups[node->group]->name : NULL), LOG_STR("node", id),
-		LOG_U64("uid", event->origin.uid), LOG_STR("user", name_or_null(&event->origin)));
+		LOG_U64("uid", event->origin.uid), LOG_STR("user", event->origin.user));
 }
 
 void audit_backup_started(const struct session *session)
@@ -89,7 +84,7 @@ void audit_backup_started(const struct session *session)
 	struct origin origin = session_origin(session);
 
 	log_event(LEVEL_INFO, "backup-started", LOG_U64("uid", origin.uid),
-		LOG_STR("user", name_or_null(&origin)));
+		LOG_STR("user", origin.user));
 }
 
 void audit_backup_ended(const struct session *session, const struct error *failed)
@@ -97,6 +92,6 @@ void audit_backup_ended(const struct session *session, const struct error *faile
 	struct origin origin = session_origin(session);
 
 	log_event(failed ? LEVEL_WARNING : LEVEL_INFO, failed ? "backup-failed" : "backup-succeeded",
-		LOG_U64("uid", origin.uid), LOG_STR("user", name_or_null(&origin)),
+		LOG_U64("uid", origin.uid), LOG_STR("user", origin.user),
 		LOG_STR("error", failed ? failed->text : NULL));
 }

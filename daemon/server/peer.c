@@ -6,8 +6,9 @@
 #include <sys/socket.h>
 
 #include "proto/mem.h"
+#include "sys/overflow.h"
 
-enum { UID_NOBODY = 65534, GROUPS_USUAL = 32 };
+enum { GROUPS_USUAL = 32 };
 
 /* ---- users and their clients ---------------------------------------------------------------- */
 
@@ -95,6 +96,6 @@ uid_t peer_uid(int fd)
 	socklen_t len = sizeof credentials;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) < 0)
-		return UID_NOBODY;
+		return OVERFLOW_DEFAULT;
 	return credentials.uid;
 }

@@ -40,7 +40,7 @@ struct peer {
 int peer_init(struct peer *peer, int fd);
 void peer_fini(struct peer *peer);
 
-/* The uid of the process that connected; 65534 where the kernel does not tell. */
+/* The uid of the process that connected; OVERFLOW_DEFAULT if the kernel does not report it. */
 uid_t peer_uid(int fd);
 
 #endif

@@ -9,7 +9,6 @@
 
 #include "proto/mem.h"
 
-enum { OTHERS_WRITE = S_IWGRP | S_IWOTH };
 
 char *files_name(const char *name, enum state_file file)
 {
@@ -65,7 +64,7 @@ static int check_directory(const struct trust_path *place, struct error *error)
 	*strrchr(path, '/') = '\0';
 	if (fstat(place->directory, &status) < 0)
 		ret = failed(path, error);
-	else if ((status.st_mode & S_ISVTX) && (status.st_mode & OTHERS_WRITE))
+	else if ((status.st_mode & S_ISVTX) && trust_others_write(status.st_mode))
 		ret = error_set(error, ERR_STORAGE, "%s is shared with other users (mode %04o); "
 			"keep the state in a directory of its own", path,
 			(unsigned)(status.st_mode & 07777));
@@ -92,7 +91,7 @@ int files_check_status(const struct stat *status, uid_t owner, const char *path,
 	if (status->st_uid != owner)
 		return error_set(error, ERR_STORAGE, "%s belongs to user %u; it must belong to user %u",
 			path, (unsigned)status->st_uid, (unsigned)owner);
-	if (status->st_mode & OTHERS_WRITE)
+	if (trust_others_write(status->st_mode))
 		return error_set(error, ERR_STORAGE, "%s can be written by others (mode %04o); "
 			"remove the write permission of group and others", path,
 			(unsigned)(status->st_mode & 07777));

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "guard.h"
 #include "proto/mem.h"
 
@@ -117,8 +118,8 @@ static off_t file_size(const char *path)
 static int check_size(const struct db *db, bool create, struct error *error)
 {
 	off_t size = file_size(db->path);
-	char *log = mem_alloc(strlen(db->path) + sizeof "-wal");
-	off_t logged = file_size(strcat(strcpy(log, db->path), "-wal"));
+	char *log = files_name(db->path, STATE_LOG);
+	off_t logged = file_size(log);
 
 	free(log);
 	if (size < 0 || size >= HEADER_BYTES)

@@ -3,8 +3,6 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { OVERFLOW_DEFAULT = 65534 };
-
 static unsigned overflow_uid_here = OVERFLOW_DEFAULT, overflow_gid_here = OVERFLOW_DEFAULT;
 
 static void read_id(const char *path, unsigned *id)

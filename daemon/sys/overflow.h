@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+enum { OVERFLOW_DEFAULT = 65534 };
+
 /* Whether the ID is 65534, the kernel's default, or the one in /proc/sys/kernel/overflowuid or overflowgid.
  * The files are read once; without them (ProcSubset=pid hides them) the default alone counts. */
 bool overflow_uid(uid_t uid);

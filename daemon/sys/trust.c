@@ -31,6 +31,11 @@ bool trust_uid(uid_t uid)
 	return uid == 0 || (uid == geteuid() && !overflow_uid(uid));
 }
 
+bool trust_others_write(mode_t mode)
+{
+	return (mode & OTHERS_WRITE) != 0;
+}
+
 /* ---- errors -------------------------------------------------------------------------------- */
 
 static int untrusted(struct error *error, const char *path, const struct stat *status)
@@ -72,7 +77,7 @@ static int walk_failed(const struct walk *walk, const char *name, int failed)
 
 int trust_check(const struct stat *status, const char *path, struct error *error)
 {
-	bool writable = !S_ISLNK(status->st_mode) && (status->st_mode & OTHERS_WRITE) != 0;
+	bool writable = !S_ISLNK(status->st_mode) && trust_others_write(status->st_mode);
 
 	return trust_uid(status->st_uid) && !writable ? 0 : untrusted(error, path, status);
 }

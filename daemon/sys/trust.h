@@ -37,6 +37,9 @@ int trust_resolve(const char *path, enum trust_last last, struct trust_path *ret
 	struct error *error);
 void trust_path_fini(struct trust_path *path);
 
+/* Whether users other than the owner may write by this mode. */
+bool trust_others_write(mode_t mode);
+
 /* Checks the owner and the mode of an open file or directory. `path` is for the message. -1 with ERR_DENIED. */
 int trust_check(const struct stat *status, const char *path, struct error *error);
 
