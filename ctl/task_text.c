@@ -30,7 +30,7 @@ void action_format(struct buf *buf, const struct line *line)
 	add_value(buf, "version ", line_get(line, "version"));
 }
 
-/* Reads the number that *at begins with, and moves *at to what follows its comma. False where there is
+/* Reads the number that *at begins with, and moves *at to what follows its comma. False if there is
  * none. */
 static bool next_number(const char **at, uint64_t *ret_number)
 {

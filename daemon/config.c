@@ -320,7 +320,7 @@ static int read_files(struct config *config, const char *path, bool must_be, str
 	return ret;
 }
 
-/* A service manager may say where the files are. The caller's. */
+/* The path of the main file, which a service manager may set; owned by the caller. */
 static char *usual_path(void)
 {
 	const char *directory = getenv("CONFIGURATION_DIRECTORY");

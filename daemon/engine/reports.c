@@ -26,7 +26,7 @@ static void reports_grow(struct reports *reports)
 	reports->head = 0;
 }
 
-/* A copy, cut where the text of an error ends: a driver may have more to say than the state file takes. */
+/* A copy, cut to the length of an error: a driver may report more than the state file takes. */
 static char *copy_text(const char *text)
 {
 	size_t len = strnlen(text, LIMIT_ERROR_TEXT - 1);

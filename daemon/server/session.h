@@ -82,7 +82,7 @@ void session_free(struct session *session);
 void session_go(struct session *session);
 /* Tells a client why it is closed, as far as its socket takes it, and closes. Not from within a pass. */
 void session_shut_down(struct session *session, const struct error *why);
-/* The same, but a client whose change is under way is told nothing. */
+/* The same, but a client whose change is in progress gets no message. */
 void session_dismiss(struct session *session, const struct error *why);
 /* The daemon ends: closes it, and tells the client where that nothing was begun is known. */
 void session_stop(struct session *session);

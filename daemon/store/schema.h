@@ -7,7 +7,7 @@
 enum { SCHEMA_VERSION = 3 };
 
 /* Sets a database up that was just opened: makes the tables where it is empty, and brings it to
- * SCHEMA_VERSION where it is older. Refuses, and leaves as it is, what is not imd's or is newer, and a schema
+ * SCHEMA_VERSION if it is older. Refuses, and leaves as it is, what is not imd's or is newer, and a schema
  * that differs in anything from what imd makes.
  * `name` is for messages. What is not `lasting` is a copy that nobody needs any more: it has no log, and
  * nothing waits for the disk. */

@@ -7,7 +7,7 @@
 #include "runner.h"
 
 /* The outcome of a commit: error is NULL when everything is durable. After a failure nothing of the commit
- * is stored. Where the process ends before it is told, a commit is stored or it is not, and as a whole. */
+ * is stored. If the process ends before the outcome is known, a commit is stored as a whole or not at all. */
 typedef void store_done_fn(void *arg, const struct error *error);
 
 typedef void store_fetched_fn(void *arg, struct graph *graph, const struct error *error);
