@@ -324,19 +324,21 @@ static void commit_done(void *arg, const struct error *error)
 	engine_wake(engine);
 }
 
-/* A commit that has failed meanwhile says more. */
+/* The outcome does not count if a commit has failed meanwhile. The store is probed again then: that may have been
+ * due already while this probe was under way, and nothing else would bring it about. */
 static void probe_done(void *arg, const struct error *error)
 {
 	struct engine *engine = arg;
+	bool counts = engine->probed_at == engine->stats.commits_failed;
 
 	engine->probing = false;
-	if (engine->resume_ms == 0 || engine->lost || engine->probed_at != engine->stats.commits_failed)
+	if (engine->resume_ms == 0 || engine->lost)
 		return;
-	if (error) {
+	if (counts && error) {
 		read_clock(engine);
 		engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
 		engine->host.storage(engine->host.arg, error);
-	} else {
+	} else if (counts) {
 		storage_works(engine);
 	}
 	engine_wake(engine);
