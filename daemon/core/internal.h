@@ -126,8 +126,9 @@ void heal_later(struct core *core, struct group *group, int64_t at_ms);
 /* loss.c: which nodes were lost, and which ones replace them. */
 /* The node is lost, or about to be: it dies, is killed, or is stopped while it is unhealthy. */
 void loss_begin(struct core *core, uint32_t node);
-/* It could not be killed or stopped, and is there. */
+/* It could not be killed or stopped, and is there; it is healthy again. */
 void loss_averted(struct core *core, uint32_t node);
+void loss_recovered(struct core *core, uint32_t node);
 /* It has died or was killed: its end, which follows, is told as that. */
 void loss_count_death(struct core *core, uint32_t node);
 /* It is new in its slot, and makes up for what was lost there; it ends without having done so; its start

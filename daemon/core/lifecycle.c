@@ -120,6 +120,7 @@ void node_set_state(struct core *core, uint32_t ref, enum node_state state, cons
 	if (state == NODE_UNHEALTHY)
 		loss_averted(core, ref);
 	if (state == NODE_RUNNING) {
+		loss_recovered(core, ref);
 		node->running_ms = core->now.mono_ms;
 		if (node->started_us == 0)
 			node->started_us = core->now.wall_us;

@@ -7,6 +7,10 @@
  * A loss for which a plan has no start is not wanted any more, for the size was lowered: it is forgotten,
  * and so are all when the group is as declared.
  *
+ * A node is replaced once. If it cannot be stopped, its loss is taken back, unless a plan took it to another slot:
+ * then the node has a successor there, and its own end is no second loss. A node that recovers is there again,
+ * and can be lost again.
+ *
  * None of this is stored. A load finds it again as far as the kept nodes tell: not whether one that never
  * ran was killed, nor whether one that was stopped had been unhealthy. */
 #include <stdlib.h>
@@ -47,9 +51,13 @@ void loss_averted(struct core *core, uint32_t ref)
 {
 	struct node *node = node_at(&core->nodes, ref);
 
-	if (node->lost)
-		slot_find(core->groups[node->group], node->slot);
-	node->lost = false;
+	if (node->lost && slot_find(core->groups[node->group], node->slot))
+		node->lost = false;
+}
+
+void loss_recovered(struct core *core, uint32_t ref)
+{
+	node_at(&core->nodes, ref)->lost = false;
 }
 
 void loss_count_death(struct core *core, uint32_t ref)
@@ -98,22 +106,15 @@ static uint32_t growth_end(const struct graph *graph)
 	return 0;
 }
 
-/* Forgets the losses of the slots that the graph starts nothing in. Returns how many there were. */
-static uint32_t forget_unplaced(struct group *group, const struct graph *graph)
+/* Which of the first `count` slots the graph starts a node in. NULL: there is no memory. */
+static bool *slots_started(const struct graph *graph, uint32_t count)
 {
-	bool *placed = mem_large_zalloc(group->slots_used, sizeof *placed);
-	uint32_t forgotten = 0;
+	bool *started = mem_large_zalloc(count, sizeof *started);
 
-	if (!placed)
-		return 0; /* what is counted may be wrong, and nothing else */
-	for (uint32_t t = 0; t < graph->task_count; t++)
-		if (start_waits(graph, t) && graph->tasks[t].slot < group->slots_used)
-			placed[graph->tasks[t].slot] = true;
-	for (uint32_t slot = 0; slot < group->slots_used; slot++)
-		if (!placed[slot])
-			forgotten += slot_find(group, slot);
-	free(placed);
-	return forgotten;
+	for (uint32_t t = 0; started && t < graph->task_count; t++)
+		if (start_waits(graph, t) && graph->tasks[t].slot < count)
+			started[graph->tasks[t].slot] = true;
+	return started;
 }
 
 /* Whether who is started next in the slot has a loss to make up for, or gets one from who is there. */
@@ -124,19 +125,46 @@ static bool slot_owes(const struct core *core, struct group *group, uint32_t num
 	return slot->lost || (slot->node != NODE_NONE && node_at(&core->nodes, slot->node)->heir);
 }
 
+/* The first start from `task` on, and before `end`, whose slot owes nothing; `end` if there is none. */
+static uint32_t next_place(const struct core *core, struct group *group, const struct graph *graph,
+	uint32_t task, uint32_t end)
+{
+	while (task < end && (!start_waits(graph, task) ||
+			slot_owes(core, group, graph->tasks[task].slot)))
+		task++;
+	return task;
+}
+
+/* Nothing will come in place of the node that was lost in this slot. If it is there still, it can be lost again. */
+static void loss_forget(const struct core *core, const struct group *group, uint32_t slot)
+{
+	uint32_t ref = group_slot_node(group, slot);
+
+	if (ref != NODE_NONE)
+		node_at(&core->nodes, ref)->lost = false;
+}
+
 void losses_place(const struct core *core, struct group *group, const struct graph *graph)
 {
-	uint32_t left, end;
+	uint32_t slots = group->slots_used, task = 0, end;
+	bool *started;
 
 	if (group->losses == 0)
 		return;
-	left = forget_unplaced(group, graph);
+	started = slots_started(graph, slots);
+	if (!started)
+		return; /* what is counted may be wrong, and nothing else */
 	end = growth_end(graph);
-	for (uint32_t t = 0; t < end && left > 0; t++)
-		if (start_waits(graph, t) && !slot_owes(core, group, graph->tasks[t].slot)) {
-			slot_lose(group, graph->tasks[t].slot);
-			left--;
-		}
+	for (uint32_t slot = 0; slot < slots && group->losses > 0; slot++) {
+		if (started[slot] || !slot_find(group, slot))
+			continue;
+		task = next_place(core, group, graph, task, end);
+		if (task < end)
+			slot_lose(group, graph->tasks[task].slot);
+		else
+			loss_forget(core, group, slot);
+	}
+	free(started);
 }
 
 void losses_forget(struct group *group)

@@ -51,7 +51,8 @@ struct node {
 	bool changed : 1;      /* is in the changes of the batch that fills */
 	bool inspecting : 1;   /* the last that the driver was asked is to inspect it */
 	bool heir : 1;         /* it replaces a lost one, once its start has succeeded */
-	bool lost : 1;         /* or about to be: its slot got a loss for it */
+	bool lost : 1;         /* or about to be: its slot got a loss for it. Stays if it could not be stopped, but has
+	                        * a successor in another slot */
 	bool died : 1;         /* or was killed: that it has ended is a death */
 };
 

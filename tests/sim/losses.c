@@ -1,6 +1,6 @@
 /* Deaths and replacements: what is counted is what events tell, and no group has more nodes replaced than it
- * has lost. A node is lost once: when its kill begins, when it has died, or when it is stopped while it is
- * unhealthy. */
+ * has lost. A node is lost when its kill begins, when it has died, or when it is stopped while it is unhealthy;
+ * and once, even if it could not be killed or stopped, unless it recovers. */
 #include "sim.h"
 
 static uint32_t ledger_number(const char *group)
@@ -26,8 +26,8 @@ void losses_tell_node(struct sim *sim, struct model_node *node, const struct sim
 	bool stops = event->node_state == NODE_SHUTTING_DOWN;
 
 	sim->losses.deaths += event->died;
-	if (stops && node->state == NODE_UNHEALTHY)
-		node->lost = false; /* its stop had failed, and it is given up once more */
+	if (event->node_state == NODE_RUNNING)
+		node->lost = false;
 	if (node->lost || !(event->died || (stops && (event->killed || node->state == NODE_UNHEALTHY))))
 		return;
 	node->lost = true;
@@ -70,12 +70,20 @@ void losses_boot(struct sim *sim)
 	sim->losses.deaths = sim->losses.replacements = 0;
 }
 
-/* A load goes by what the kept nodes tell, and may find one once more that was replaced in another slot. */
+/* A load goes by what the kept nodes tell, and may find one once more that was replaced in another slot. It does
+ * not find which live nodes were. */
 void losses_loaded(struct sim *sim, const struct core *core)
 {
+	for (size_t i = 0; i < sim->model.node_count; i++) {
+		const struct node *node = core_node_find(core, &sim->model.nodes[i].id);
+
+		if (node && node_live(node))
+			sim->model.nodes[i].lost = node->lost;
+	}
 	for (uint32_t i = 0; i < core->group_count; i++) {
 		uint32_t number = ledger_number(core->groups[i]->name);
-		uint64_t most = sim->losses.replaced[number] + outstanding(core, core->groups[i]);
+		uint64_t most = sim->losses.replaced[number] +
+			outstanding(core, core->groups[i]);
 
 		if (sim->losses.lost[number] < most)
 			sim->losses.lost[number] = most;

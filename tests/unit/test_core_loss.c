@@ -387,6 +387,88 @@ START_TEST(one_is_lost_but_once)
 }
 END_TEST
 
+/* Whatever the attempts. */
+static void fail_to_stop(uint32_t slot)
+{
+	while (node_in(slot)->state != NODE_UNHEALTHY) {
+		if (node_in(slot)->op == OP_STOP)
+			answer(slot, RESULT_FAILED, "it does not stop");
+		else
+			pass_ms(next_ms());
+	}
+}
+
+/* The unhealthy node of slot 0 is being stopped, and a new plan starts its replacement in slot 1; the stop fails for
+ * good while nodes are still missing. */
+static void fail_to_stop_a_replaced_node(void)
+{
+	story_setup();
+	update_to(1, 1);
+	come_to_rest();
+	story.policy.max_surge.value = 1;
+	story.policy.max_parallel = 2;
+	health(0, false);
+	update_to(4, 1);
+	done(1);
+	expect_nodes("d1 a1 s1");
+	expect_counts(0, 1);
+	fail_to_stop(0);
+	done(2);
+	expect_graph(last_graph(), "failed");
+	expect_nodes("u1 a1 a1");
+	expect_counts(0, 1);
+}
+
+START_TEST(one_that_was_replaced_and_could_not_be_stopped_is_not_lost_again)
+{
+	fail_to_stop_a_replaced_node();
+	exits(0);
+	come_to_rest();
+	expect_nodes("a1 a1 a1 a1");
+	expect_counts(1, 1);
+	story_end();
+}
+END_TEST
+
+START_TEST(one_that_was_replaced_is_not_lost_again_by_another_stop)
+{
+	fail_to_stop_a_replaced_node();
+	update_to(4, 1);
+	come_to_rest();
+	expect_counts(0, 1);
+	story_end();
+}
+END_TEST
+
+START_TEST(one_that_was_replaced_and_recovers_can_be_lost_again)
+{
+	fail_to_stop_a_replaced_node();
+	health(0, true);
+	exits(0);
+	come_to_rest();
+	expect_counts(1, 2);
+	story_end();
+}
+END_TEST
+
+START_TEST(one_that_was_not_replaced_and_could_not_be_stopped_can_be_lost_again)
+{
+	story_setup();
+	update_to(2, 1);
+	come_to_rest();
+	health(0, false);
+	expect_nodes("d1 a1");
+	update_to(1, 1); /* nothing is to come in its place */
+	fail_to_stop(0);
+	expect_nodes("u1 a1");
+	update_to(2, 1);
+	come_to_rest();
+	expect_nodes("a1 a1");
+	expect_counts(0, 1);
+	story_end();
+}
+END_TEST
+
 START_TEST(a_cancelled_rollout_leaves_the_loss)
 {
 	story_setup();
@@ -416,6 +498,10 @@ int main(void)
 		one_that_recovers_from_its_kill_is_not_lost, one_that_recovers_replaces_nobody,
 		a_smaller_group_replaces_nobody, one_is_replaced_in_another_slot,
 		a_surge_may_be_quicker_than_the_kill, one_is_lost_but_once,
+		one_that_was_replaced_and_could_not_be_stopped_is_not_lost_again,
+		one_that_was_replaced_is_not_lost_again_by_another_stop,
+		one_that_was_replaced_and_recovers_can_be_lost_again,
+		one_that_was_not_replaced_and_could_not_be_stopped_can_be_lost_again,
 		a_cancelled_rollout_leaves_the_loss,
 	};
 
