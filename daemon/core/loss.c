@@ -175,27 +175,39 @@ void losses_forget(struct group *group)
 
 /* Loading. */
 
-/* When the group was last as declared, as far as it is kept. */
-static int64_t reached_us(const struct group *group)
+/* The graph by which the group was last as declared, as far as it is kept; NULL: none. */
+static const struct graph *last_reached(const struct group *group)
 {
 	const struct graph *graph;
 
 	TAILQ_FOREACH_REVERSE(graph, &group->graphs, graph_list, entry)
 		if (graph->state == GRAPH_SUCCEEDED)
-			return graph->finished_us;
-	return 0;
+			return graph;
+	return NULL;
+}
+
+/* Whether the node ended before the graph did. If both have the same time, the node's end was what the graph still
+ * waited for, unless it is a node that the graph started. */
+static bool ended_before(const struct node *node, const struct graph *graph)
+{
+	if (node->finished_us != graph->finished_us)
+		return node->finished_us < graph->finished_us;
+	for (uint32_t t = 0; graph_loaded(graph) && t < graph->task_count; t++)
+		if (id_equal(&graph->tasks[t].node, &node->id))
+			return graph->tasks[t].action != ACTION_START_NODE;
+	return false;
 }
 
 /* One that never ran has left the slot as it was. */
 static void load_ended(struct core *core, struct group *group)
 {
-	int64_t since_us = reached_us(group);
+	const struct graph *reached = last_reached(group);
 	uint32_t ref;
 
 	for (uint64_t number = 0; (ref = group_ended_from(group, &number)) != NODE_NONE; number++) {
 		const struct node *node = node_at(&core->nodes, ref);
 
-		if (node->finished_us < since_us || node->started_us == 0)
+		if ((reached && ended_before(node, reached)) || node->started_us == 0)
 			continue;
 		if (node->state == NODE_FAILED)
 			slot_lose(group, node->slot);

@@ -70,6 +70,16 @@ void losses_boot(struct sim *sim)
 	sim->losses.deaths = sim->losses.replacements = 0;
 }
 
+/* What the core has counted since the load is in no published event yet. */
+static uint64_t replaced_unpublished(const struct sim *sim, uint32_t number)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < sim->noticed.count; i++)
+		count += sim->noticed.items[i].replaces && sim->noticed.items[i].ledger == number;
+	return count;
+}
+
 /* A load goes by what the kept nodes tell, and may find one once more that was replaced in another slot. It does
  * not find which live nodes were. */
 void losses_loaded(struct sim *sim, const struct core *core)
@@ -82,7 +92,7 @@ void losses_loaded(struct sim *sim, const struct core *core)
 	}
 	for (uint32_t i = 0; i < core->group_count; i++) {
 		uint32_t number = ledger_number(core->groups[i]->name);
-		uint64_t most = sim->losses.replaced[number] +
+		uint64_t most = sim->losses.replaced[number] + replaced_unpublished(sim, number) +
 			outstanding(core, core->groups[i]);
 
 		if (sim->losses.lost[number] < most)

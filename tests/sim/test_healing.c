@@ -201,6 +201,28 @@ START_TEST(a_failed_commit_does_not_forget_who_has_no_successor_yet)
 }
 END_TEST
 
+/* The kill is the last thing that the plan waits for: its end and that of the graph have the same time. */
+START_TEST(a_crash_does_not_find_a_loss_of_a_plan_that_has_succeeded)
+{
+	struct sim_request *request;
+
+	begin(1000);
+	new_update(&request, 2, 1)->update.policy.max_surge.value = 1;
+	request_submit(request);
+	sim_settle(&sim);
+	ask(CORE_KILL, node_in(0)->id);
+	expect_replaced(1);
+	ck_assert(slot_free(0));
+	update(3, 1);
+	run_ms(500);
+	ck_assert_int_eq(node_in(0)->state, NODE_STARTING);
+	sim_crash(&sim);
+	sim_settle(&sim);
+	ck_assert_uint_eq(engine_core(sim.engine)->counters.nodes_replaced, 0);
+	end();
+}
+END_TEST
+
 /* Clocks. */
 
 START_TEST(wall_clock_jumps_decide_nothing)
@@ -254,6 +276,7 @@ int main(void)
 	tcase_add_test(stories, a_crash_does_not_forget_an_unhealthy_node_that_waited_for_its_backoff);
 	tcase_add_test(stories, a_crash_does_not_forget_who_has_no_successor_yet);
 	tcase_add_test(stories, a_failed_commit_does_not_forget_who_has_no_successor_yet);
+	tcase_add_test(stories, a_crash_does_not_find_a_loss_of_a_plan_that_has_succeeded);
 	tcase_add_test(stories, wall_clock_jumps_decide_nothing);
 	tcase_add_test(stories, a_backoff_is_as_long_though_the_wall_clock_jumps);
 	return story_run(suite, stories);
