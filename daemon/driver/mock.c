@@ -186,16 +186,38 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	mock_arm(mock);
 }
 
+/* The calls answer by the contract in driver.h. A node that is being stopped is still there: a start takes the stop
+ * back, and it runs on. */
+
+/* Ends what is under way, unanswered. */
+static void interrupt(struct mock *mock, uint32_t ref)
+{
+	if (mock->world[ref].state == WORLD_RUNNING)
+		return;
+	timers_cancel(&mock->timers, mock->world[ref].timer);
+	mock->world[ref].state = WORLD_RUNNING;
+	mock->world[ref].fails = 0;
+	mock_arm(mock);
+}
+
+static void vanish(struct mock *mock, uint32_t ref)
+{
+	interrupt(mock, ref);
+	world_remove(mock, ref);
+}
+
 static void mock_start(struct driver *driver, const struct driver_node *target)
 {
 	struct mock *mock = mock_of(driver);
 	uint32_t ref = world_find(mock, &target->id);
 
-	if (ref == ID_INDEX_NONE)
+	if (ref == ID_INDEX_NONE) {
 		begin(mock, world_add(mock, &target->id), WORLD_STARTING,
 			version_fails(mock, target->version));
-	else if (mock->world[ref].state == WORLD_RUNNING)
+	} else if (mock->world[ref].state != WORLD_STARTING) {
+		interrupt(mock, ref);
 		report(mock, &target->id, OP_START, RESULT_OK, NULL);
+	}
 }
 
 static void mock_stop(struct driver *driver, const struct driver_node *target)
@@ -203,19 +225,12 @@ static void mock_stop(struct driver *driver, const struct driver_node *target)
 	struct mock *mock = mock_of(driver);
 	uint32_t ref = world_find(mock, &target->id);
 
-	if (ref == ID_INDEX_NONE)
+	if (ref == ID_INDEX_NONE) {
 		report(mock, &target->id, OP_STOP, RESULT_OK, NULL);
-	else if (mock->world[ref].state == WORLD_RUNNING)
+	} else if (mock->world[ref].state != WORLD_STOPPING) {
+		interrupt(mock, ref);
 		begin(mock, ref, WORLD_STOPPING, false);
-}
-
-/* Ends whatever is under way, unanswered, and takes the node out of the world. */
-static void vanish(struct mock *mock, uint32_t ref)
-{
-	if (mock->world[ref].state != WORLD_RUNNING)
-		timers_cancel(&mock->timers, mock->world[ref].timer);
-	world_remove(mock, ref);
-	mock_arm(mock);
+	}
 }
 
 static void mock_cancel(struct driver *driver, const struct driver_node *target)
@@ -223,11 +238,12 @@ static void mock_cancel(struct driver *driver, const struct driver_node *target)
 	struct mock *mock = mock_of(driver);
 	uint32_t ref = world_find(mock, &target->id);
 
-	if (ref != ID_INDEX_NONE) {
-		if (mock->world[ref].state == WORLD_RUNNING)
-			return; /* the start was quicker, and has been answered */
-		vanish(mock, ref);
+	if (ref != ID_INDEX_NONE && mock->world[ref].state == WORLD_RUNNING) {
+		report(mock, &target->id, OP_START, RESULT_OK, NULL);
+		return;
 	}
+	if (ref != ID_INDEX_NONE)
+		vanish(mock, ref);
 	report(mock, &target->id, OP_START, RESULT_CANCELLED, NULL);
 }
 

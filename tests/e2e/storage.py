@@ -156,7 +156,7 @@ def told_and_got_over(disk):
         equal(reply.end.number("revision"), revision + 1, "the revision of the next UPDATE")
         equal(events[0].seq, int(seq) + 1, "the number of the next event")
         equal([node[1:] for node in nodes_of(client)], [("2", "running")] * 5, "nodes")
-        expect(int(client.stat("commits-failed")) > 0, "commits-failed")
+        expect(int(int(client.stat("commits-failed"))) > 0, "commits-failed")
         there = what_is_there(client)
         imd.stop()
         sound(disk.state)
@@ -167,8 +167,8 @@ def told_and_got_over(disk):
 def while_it_fails(client):
     """What is there while one try after another fails. At first a small one may find room."""
     while True:
-        worked, failed, there = client.stat("commits"), int(client.stat("commits-failed")), what_is_there(client)
-        await_that(lambda: int(client.stat("commits-failed")) >= failed + 2, "it is tried again")
+        worked, failed, there = client.stat("commits"), int(int(client.stat("commits-failed"))), what_is_there(client)
+        await_that(lambda: int(int(client.stat("commits-failed"))) >= failed + 2, "it is tried again")
         if client.stat("commits") == worked:
             equal(what_is_there(client), there, "what is there while it fails")
             return there
@@ -248,7 +248,40 @@ def ends_while_it_fails(disk):
             equal(what_is_there(again.client()), there, "what is there after a restart")
 
 
+def refuse_commits(disk, client):
+    """Fills the disk, and what room there may be left in the log that SQLite writes ahead."""
+    disk.fill()
+    for number in range(1, 3000):
+        reply = client.ask(f"UPDATE 0 {number} group=filler note={'n' * 500} quiet=yes")
+        if reply.code is not None:
+            equal(reply.code, "storage", "what is told")
+            return
+    expect(False, "it takes all that is declared")
+
+
+def update_before_the_nodes_are_inspected(disk):
+    """The driver has answered once that the nodes run, and the answer could not be stored. A new plan does not want
+    these nodes any more, before they are inspected."""
+    with disk, Daemon(f"--state={disk.state}", "--mock-delay=500ms") as imd:
+        disk.imd = imd
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH ALL")
+        client.ok("UPDATE 3 1 quiet=yes")
+        refuse_commits(disk, client)
+        refused = int(client.stat("commits-failed"))
+        await_that(lambda: int(client.stat("commits-failed")) > refused, "the commit of what the driver answered")
+        client.fails("UPDATE 3 2", "storage")
+        equal([node[1:] for node in nodes_of(client)], [("1", "starting")] * 3, "nodes")
+        disk.make_room()
+        client.ok("UPDATE 0 1 quiet=yes")
+        while nodes_of(client):
+            watcher.event()
+        imd.stop()
+        sound(disk.state, "live-nodes=0 ")
+
+
 for name, function in (("is-told-and-got-over", told_and_got_over),
+                       ("does-not-make-a-node-stand-still", update_before_the_nodes_are_inspected),
                        ("stops-a-rollout-until-there-is-room", stands_still_and_goes_on),
                        ("and-a-kill-leave-what-was-told", killed_while_it_fails),
                        ("and-the-end-leave-what-was-told", ends_while_it_fails)):

@@ -39,6 +39,7 @@ struct sim_config {
 	bool slow_clock;              /* time passes while the daemon works */
 	bool wall_jumps;
 	bool gives_back;              /* the store: tasks of ended graphs need not be in memory */
+	bool any_call;                /* the driver takes calls that an engine does not make */
 };
 
 enum world_state { WORLD_STARTING, WORLD_RUNNING, WORLD_STOPPING, WORLD_KILLING };
@@ -50,6 +51,7 @@ struct world_node {
 	uint32_t slot;
 	uint32_t timer;   /* while it starts, stops or is killed */
 	enum world_state state;
+	enum node_op asked; /* and then: what its end answers */
 	bool unhealthy;
 	bool cancelled;   /* its start ends as cancelled */
 	bool used;

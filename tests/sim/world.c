@@ -4,7 +4,10 @@
  *   (absent) ─start─► starting ─► running ─stop─► stopping ─► (absent)
  *                        └─► (absent)  ▲  │  └─exit─► (absent)  │
  *                                      └──┼──── the stop fails ─┘
- *                      any ─kill─► killing ─► (absent)                                        */
+ *                      any ─kill─► killing ─► (absent)
+ *
+ * It takes every call in every state, as driver.h has it; that the daemon does not make those which make no sense
+ * is checked here, too. */
 #include <stdlib.h>
 
 #include "proto/mem.h"
@@ -136,25 +139,38 @@ static void end_start(struct sim *sim, struct world_node *node)
 	}
 }
 
+static void world_begin(struct sim *sim, struct world_node *node, enum world_state state, enum node_op asked);
+
+/* A stop or a kill has ended the node: that answers what was asked last. */
+static void world_gone(struct sim *sim, struct world_node *node)
+{
+	struct id id = node->id;
+
+	if (node->asked == OP_START) {
+		node->unhealthy = false;
+		world_begin(sim, node, WORLD_STARTING, OP_START);
+		return;
+	}
+	node->used = false;
+	if (node->asked == OP_CANCEL)
+		report_done(sim, &id, OP_START, RESULT_CANCELLED, NULL);
+	else
+		report_done(sim, &id, node->asked, RESULT_OK, NULL);
+}
+
 static void end_stop(struct sim *sim, struct world_node *node)
 {
 	struct id id = node->id;
 
-	if (op_fails(sim)) {
-		node->state = WORLD_RUNNING;
-		report_done(sim, &id, OP_STOP, RESULT_FAILED, "it would not stop");
+	if (!op_fails(sim)) {
+		world_gone(sim, node);
 		return;
 	}
-	node->used = false;
-	report_done(sim, &id, OP_STOP, RESULT_OK, NULL);
-}
-
-static void end_kill(struct sim *sim, struct world_node *node)
-{
-	struct id id = node->id;
-
-	node->used = false;
-	report_done(sim, &id, OP_KILL, RESULT_OK, NULL);
+	node->state = WORLD_RUNNING;
+	if (node->asked == OP_STOP)
+		report_done(sim, &id, OP_STOP, RESULT_FAILED, "it would not stop");
+	else
+		report_running(sim, node);
 }
 
 static void world_end(struct sim *sim, struct world_node *node)
@@ -164,7 +180,7 @@ static void world_end(struct sim *sim, struct world_node *node)
 	else if (node->state == WORLD_STOPPING)
 		end_stop(sim, node);
 	else
-		end_kill(sim, node);
+		world_gone(sim, node);
 }
 
 void world_timer(struct sim *sim, uint32_t place)
@@ -181,9 +197,13 @@ static int64_t op_delay_ms(struct sim *sim)
 		sim_below(sim, config->op_delay_max_ms - config->op_delay_min_ms + 1);
 }
 
-static void world_begin(struct sim *sim, struct world_node *node, enum world_state state)
+/* Takes the place of what is under way. */
+static void world_begin(struct sim *sim, struct world_node *node, enum world_state state, enum node_op asked)
 {
+	sim_cancel(sim, &node->timer);
 	node->state = state;
+	node->asked = asked;
+	node->cancelled = false;
 	if (sim_chance(sim, sim->config.op_instant_percent))
 		world_end(sim, node);
 	else
@@ -198,6 +218,8 @@ static bool call_begins(struct sim *sim, const struct driver_node *target, enum 
 {
 	const struct node_row *row = rows_node(&sim->storage.rows, &target->id);
 
+	if (sim->config.any_call)
+		return true;
 	if (sim_dies(sim))
 		return false;
 	sim_say(sim, "driver: %s %s slot %u version %llu", what, sim_id(&target->id), target->slot,
@@ -214,6 +236,13 @@ static bool call_begins(struct sim *sim, const struct driver_node *target, enum 
 	return true;
 }
 
+/* A call that the node's past gives the daemon no reason for. */
+static void call_surprises(const struct sim *sim, const struct world_node *node, const char *what)
+{
+	if (!sim->config.any_call)
+		sim_fail(sim, "%s of node %s, which is in state %d", what, sim_id(&node->id), node->state);
+}
+
 static void world_start(struct driver *driver, const struct driver_node *target)
 {
 	struct sim *sim = driver_sim(driver);
@@ -222,12 +251,16 @@ static void world_start(struct driver *driver, const struct driver_node *target)
 	if (!call_begins(sim, target, OP_START, "start"))
 		return;
 	sim->world.starts++;
-	if (!node)
-		world_begin(sim, world_add(sim, target), WORLD_STARTING);
-	else if (node->state == WORLD_RUNNING)
+	if (!node) {
+		world_begin(sim, world_add(sim, target), WORLD_STARTING, OP_START);
+	} else if (node->state == WORLD_RUNNING) {
 		report_running(sim, node);
-	else if (node->state != WORLD_STARTING)
-		sim_fail(sim, "node %s is to start while it is ended", sim_id(&target->id));
+	} else {
+		if (node->state != WORLD_STARTING)
+			call_surprises(sim, node, "start");
+		node->asked = OP_START;
+		node->cancelled = false;
+	}
 }
 
 static void world_stop(struct driver *driver, const struct driver_node *target)
@@ -238,13 +271,28 @@ static void world_stop(struct driver *driver, const struct driver_node *target)
 	if (!call_begins(sim, target, OP_STOP, "stop"))
 		return;
 	sim->world.stops++;
-	if (!node)
+	if (!node) {
 		report_done(sim, &target->id, OP_STOP, RESULT_OK, NULL);
-	else if (node->state == WORLD_RUNNING)
-		world_begin(sim, node, WORLD_STOPPING);
-	else if (node->state != WORLD_STOPPING)
-		sim_fail(sim, "node %s is to stop while it is started or killed",
-			sim_id(&target->id));
+		return;
+	}
+	if (node->state == WORLD_STARTING || node->state == WORLD_KILLING)
+		call_surprises(sim, node, "stop");
+	if (node->state == WORLD_RUNNING || node->state == WORLD_STARTING)
+		world_begin(sim, node, WORLD_STOPPING, OP_STOP);
+	else
+		node->asked = OP_STOP;
+}
+
+/* It may be too late. */
+static void cancel_start(struct sim *sim, struct world_node *node)
+{
+	if (!sim_chance(sim, 60))
+		return;
+	node->cancelled = true;
+	if (sim_chance(sim, 50)) {
+		sim_cancel(sim, &node->timer);
+		end_start(sim, node);
+	}
 }
 
 static void world_cancel(struct driver *driver, const struct driver_node *target)
@@ -258,15 +306,11 @@ static void world_cancel(struct driver *driver, const struct driver_node *target
 		report_done(sim, &target->id, OP_START, RESULT_CANCELLED, NULL);
 	} else if (node->state == WORLD_RUNNING) {
 		report_running(sim, node);
-	} else if (node->state != WORLD_STARTING) {
-		sim_fail(sim, "a start of node %s is to be cancelled while it is ended",
-			sim_id(&target->id));
-	} else if (sim_chance(sim, 60)) { /* else it is too late */
-		node->cancelled = true;
-		if (sim_chance(sim, 50)) {
-			sim_cancel(sim, &node->timer);
-			end_start(sim, node);
-		}
+	} else if (node->state == WORLD_STARTING) {
+		cancel_start(sim, node);
+	} else {
+		call_surprises(sim, node, "cancel");
+		node->asked = OP_CANCEL;
 	}
 }
 
@@ -278,12 +322,12 @@ static void world_kill(struct driver *driver, const struct driver_node *target)
 	if (!call_begins(sim, target, OP_KILL, "kill"))
 		return;
 	sim->world.kills++;
-	if (!node) {
+	if (!node)
 		report_done(sim, &target->id, OP_KILL, RESULT_OK, NULL);
-	} else if (node->state != WORLD_KILLING) {
-		sim_cancel(sim, &node->timer);
-		world_begin(sim, node, WORLD_KILLING);
-	}
+	else if (node->state == WORLD_KILLING)
+		node->asked = OP_KILL;
+	else
+		world_begin(sim, node, WORLD_KILLING, OP_KILL);
 }
 
 static void answer_inspection(struct sim *sim, const struct id *id)

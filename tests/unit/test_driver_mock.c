@@ -1,5 +1,5 @@
-/* The mock driver keeps the promises of the driver port: one answer to every call, idempotent by id,
- * a kill that takes the place of what is under way, a cancel in time or too late. */
+/* The mock driver, call by call: what it reports, how it fails, how long it takes. That it keeps the contract of the
+ * driver port in every state is tested in test_driver_contract.c. */
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,9 +140,29 @@ START_TEST(cancels_and_kills)
 	end();
 	begin(0, 0, 0, 0);
 	CALL(start, 0);
-	CALL(cancel, 0); /* too late: the start has been answered */
+	CALL(cancel, 0); /* too late: it runs, whoever has heard of it */
+	CALL(inspect, 0);
+	expect("start:ok start:ok found:running");
+	end();
+}
+END_TEST
+
+START_TEST(what_takes_the_place_of_what_is_under_way)
+{
+	begin(20, 20, 0, 0);
+	CALL(start, 0);
+	CALL(stop, 0);
+	expect("stop:ok");
+	CALL(start, 0);
+	expect("start:ok");
+	CALL(stop, 0);
+	CALL(start, 0); /* it runs on */
 	CALL(inspect, 0);
 	expect("start:ok found:running");
+	CALL(stop, 0);
+	CALL(cancel, 0);
+	CALL(inspect, 0);
+	expect("start:cancelled found:absent");
 	end();
 }
 END_TEST
@@ -193,6 +213,7 @@ int main(void)
 	tcase_add_loop_test(tests, a_life, 0, 3);
 	tcase_add_test(tests, while_something_is_under_way);
 	tcase_add_test(tests, cancels_and_kills);
+	tcase_add_test(tests, what_takes_the_place_of_what_is_under_way);
 	tcase_add_test(tests, failures);
 	tcase_add_test(tests, flaky);
 	suite_add_tcase(suite, tests);
