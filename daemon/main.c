@@ -435,6 +435,7 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 
 static int imd_set_up(struct imd *imd, struct config *config, struct error *error)
 {
+	static const struct id_source ids = {.new_id = chance_id};
 	uint64_t event_seq = 0;
 
 	notes_init(&imd->notes);
@@ -443,7 +444,7 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 	if (imd->base == NULL || events_new(imd) < 0)
 		return error_set(error, ERR_INTERNAL, "cannot set up the event loop");
 	/* First of all: another daemon that has the state is to find nothing changed by this one. */
-	if (state_open(config->state, imd->base, &imd->store, error) < 0)
+	if (state_open(config->state, &ids, imd->base, &imd->store, error) < 0)
 		return -1;
 	if (server_set_up(imd, config, error) < 0)
 		return -1;

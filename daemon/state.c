@@ -46,7 +46,7 @@ char *state_default_path(void)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-int state_open(const char *path, struct event_base *base, struct store **ret_store,
+int state_open(const char *path, const struct id_source *ids, struct event_base *base, struct store **ret_store,
 	struct error *error)
 {
 	struct runner *runner;
@@ -60,7 +60,7 @@ int state_open(const char *path, struct event_base *base, struct store **ret_sto
 	runner = runner_thread(base);
 	if (runner == NULL)
 		return error_set(error, ERR_INTERNAL, "cannot set up a thread for the state");
-	return store_file_open(path, runner, ret_store, error);
+	return store_file_open(path, ids, runner, ret_store, error);
 }
 
 /* ---- checking ------------------------------------------------------------------------------ */

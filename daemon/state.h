@@ -16,8 +16,9 @@ struct event_base;
  * others. The caller's; NULL where there is no such place. */
 char *state_default_path(void);
 
-/* Opens what `path` names. Makes the file, and its directory, where they are not there. */
-int state_open(const char *path, struct event_base *base, struct store **ret_store,
+/* Opens what `path` names, and creates the file and its directory if they do not exist. A state that is new gets its
+ * incarnation from `ids` (store/schema.h). */
+int state_open(const char *path, const struct id_source *ids, struct event_base *base, struct store **ret_store,
 	struct error *error);
 
 /* Looks through a copy of a state file that no daemon uses: its pages, its rows, and all that must hold of the

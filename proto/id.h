@@ -21,6 +21,12 @@ struct id_prefix {
 	unsigned digits; /* how many hexadecimal digits were given: 4..32 */
 };
 
+/* Where new IDs come from. */
+struct id_source {
+	void (*new_id)(void *arg, struct id *ret_id);
+	void *arg;
+};
+
 static inline bool id_equal(const struct id *a, const struct id *b)
 {
 	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "proto/mem.h"
+#include "schema.h"
 #include "snapshot.h"
 
 enum {
@@ -62,10 +63,13 @@ static int copy_make_more(struct store_copy *copy)
 
 	if (more != 0)
 		return more < 0 ? -1 : 0;
+	if (snapshot_seal(&copy->snapshot, &copy->error) < 0 ||
+		schema_forget_incarnation(db_backup_target(copy->backup), &copy->error) < 0)
+		return -1;
 	db_backup_end(copy->backup);
 	copy->backup = NULL;
 	copy->state = COPY_MADE;
-	return snapshot_seal(&copy->snapshot, &copy->error);
+	return 0;
 }
 
 static int copy_read_piece(struct store_copy *copy)

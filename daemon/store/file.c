@@ -262,7 +262,7 @@ static struct store_file *file_new(struct runner *runner)
 	return file;
 }
 
-static int file_open(struct store_file *file, const char *name, struct error *error)
+static int file_open(struct store_file *file, const char *name, const struct id_source *ids, struct error *error)
 {
 	struct trust_path place;
 	int ret;
@@ -271,7 +271,7 @@ static int file_open(struct store_file *file, const char *name, struct error *er
 		return -1;
 	ret = db_open(place.path, name, true, &file->db, error);
 	trust_path_fini(&place);
-	if (ret < 0 || schema_set_up(file->db, name, true, error) < 0)
+	if (ret < 0 || schema_set_up(file->db, name, ids, error) < 0)
 		return -1;
 	snapshot_sweep(db_path(file->db));
 	return 0;
@@ -286,7 +286,7 @@ static int file_open_copy(struct store_file *file, const char *name, struct erro
 		return -1;
 	ret = db_open(file->checked.path, name, false, &file->db, error);
 	private_copy_unlink(&file->checked);
-	return ret < 0 ? -1 : schema_set_up(file->db, name, false, error);
+	return ret < 0 ? -1 : schema_set_up(file->db, name, NULL, error);
 }
 
 static int finish_opening(struct store_file *file, int opened, const char *name,
@@ -302,12 +302,12 @@ static int finish_opening(struct store_file *file, int opened, const char *name,
 	return 0;
 }
 
-int store_file_open(const char *path, struct runner *runner, struct store **ret_store,
+int store_file_open(const char *path, const struct id_source *ids, struct runner *runner, struct store **ret_store,
 	struct error *error)
 {
 	struct store_file *file = file_new(runner);
 
-	return finish_opening(file, file_open(file, path, error), path, ret_store, error);
+	return finish_opening(file, file_open(file, path, ids, error), path, ret_store, error);
 }
 
 int store_file_open_copy(const char *path, struct runner *runner, struct store **ret_store,

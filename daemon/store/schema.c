@@ -131,6 +131,10 @@ static const char *const migrations[SCHEMA_VERSION] = {
 
 	/* Who marked a node; of a mark that is older, nobody knows. */
 	"ALTER TABLE nodes ADD COLUMN marked_uid INTEGER; ALTER TABLE nodes ADD COLUMN marked_by TEXT;",
+
+	/* The history that the file belongs to (schema.h). */
+	"ALTER TABLE daemon ADD COLUMN incarnation TEXT;"
+	"ALTER TABLE daemon ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* What holds for one to a copy. Its files may have no names any more, so it has no log and no journal. */
@@ -346,22 +350,56 @@ static int migrate_once(struct db *db, int64_t version, struct error *error)
 
 static int migrate(struct db *db, int64_t version, struct error *error)
 {
-	int ret = 0;
-
-	if (version == SCHEMA_VERSION)
-		return 0;
-	if (db_run(db, "BEGIN IMMEDIATE", error) < 0)
-		return -1;
-	for (; version < SCHEMA_VERSION && ret == 0; version++)
-		ret = migrate_once(db, version, error);
-	if (ret == 0)
-		ret = db_run(db, "COMMIT", error);
-	if (ret < 0)
-		db_run(db, "ROLLBACK", NULL);
-	return ret;
+	for (; version < SCHEMA_VERSION; version++)
+		if (migrate_once(db, version, error) < 0)
+			return -1;
+	return 0;
 }
 
-static int use_settings(struct db *db, const char *name, bool lasting, struct error *error)
+static int assign_incarnation(struct db *db, const struct id_source *ids, struct error *error)
+{
+	char id[ID_TEXT_LEN + 1], sql[128];
+	struct id incarnation;
+
+	ids->new_id(ids->arg, &incarnation);
+	id_format_z(&incarnation, id);
+	snprintf(sql, sizeof sql, "UPDATE daemon SET incarnation = '%s' WHERE incarnation IS NULL", id);
+	return db_run(db, sql, error);
+}
+
+/* Whether a database of SCHEMA_VERSION has no incarnation. */
+static int lacks_incarnation(struct db *db, int64_t *ret_lacks, struct error *error)
+{
+	return db_number(db, "SELECT count(*) FROM daemon WHERE incarnation IS NULL", ret_lacks, error);
+}
+
+static int write_changes(struct db *db, int64_t version, const struct id_source *ids, struct error *error)
+{
+	if (db_run(db, "BEGIN IMMEDIATE", error) < 0 || migrate(db, version, error) < 0)
+		return -1;
+	if (ids && assign_incarnation(db, ids, error) < 0)
+		return -1;
+	if (schema_touch(db, error) < 0)
+		return -1;
+	return db_run(db, "COMMIT", error);
+}
+
+/* One transaction, so that no file of this version that is in use ever has no incarnation. */
+static int bring_up_to_date(struct db *db, int64_t version, const struct id_source *ids, struct error *error)
+{
+	int64_t lacks = 0;
+
+	if (version == SCHEMA_VERSION && ids && lacks_incarnation(db, &lacks, error) < 0)
+		return -1;
+	if (version == SCHEMA_VERSION && lacks == 0)
+		return 0;
+	if (write_changes(db, version, ids, error) == 0)
+		return 0;
+	db_run(db, "ROLLBACK", NULL);
+	return -1;
+}
+
+static int use_settings(struct db *db, bool lasting, struct error *error)
 {
 	const char *const *list = lasting ? settings : copy_settings;
 	size_t count = lasting ? sizeof settings / sizeof settings[0]
@@ -370,26 +408,31 @@ static int use_settings(struct db *db, const char *name, bool lasting, struct er
 	for (size_t i = 0; i < count; i++)
 		if (db_run(db, list[i], error) < 0)
 			return -1;
-	return lasting ? use_wal(db, name, error) : 0;
+	return 0;
 }
 
-int schema_set_up(struct db *db, const char *name, bool lasting, struct error *error)
+int schema_set_up(struct db *db, const char *name, const struct id_source *ids, struct error *error)
 {
 	int64_t version;
 
 	if (check_owner(db, name, &version, error) < 0 || check_schema(db, version, error) < 0)
 		return -1;
 	/* Damage that nobody reads would show in a commit, some day. */
-	if (db_verify(db, false, error) < 0 || use_settings(db, name, lasting, error) < 0)
+	if (db_verify(db, false, error) < 0 || use_settings(db, ids != NULL, error) < 0)
 		return -1;
-	return migrate(db, version, error);
+	if (bring_up_to_date(db, version, ids, error) < 0)
+		return -1;
+	/* A file that has no log yet gets one now, after its incarnation (schema.h). */
+	return ids ? use_wal(db, name, error) : 0;
 }
 
-/* SQLite writes no row that is as it was before, but it writes this number always. */
+/* SQLite writes no row that is as it was before; the count always differs. */
 int schema_touch(struct db *db, struct error *error)
 {
-	char sql[64];
+	return db_run(db, "UPDATE daemon SET commits = commits + 1", error);
+}
 
-	snprintf(sql, sizeof sql, "PRAGMA user_version = %d", SCHEMA_VERSION);
-	return db_run(db, sql, error);
+int schema_forget_incarnation(struct db *db, struct error *error)
+{
+	return db_run(db, "UPDATE daemon SET incarnation = NULL, commits = commits + 1", error);
 }

@@ -18,7 +18,7 @@ struct snapshot {
 int snapshot_create(struct snapshot *snapshot, const char *state_path, struct error *error);
 /* Removes the name; fails with ERR_STORAGE if it is not, or not any more, that of the file. */
 int snapshot_unlink(struct snapshot *snapshot, struct error *error);
-/* Has the copy open without a log beside it, after SQLite has closed it. ERR_STORAGE. */
+/* Has the copy open without a log beside it, after all pages are copied. ERR_STORAGE. */
 int snapshot_seal(const struct snapshot *snapshot, struct error *error);
 /* Reads up to `size` bytes from an offset on, fewer only at the end of the file. -1 with ERR_STORAGE. */
 ssize_t snapshot_read(const struct snapshot *snapshot, void *ret_data, size_t size, off_t offset,

@@ -382,8 +382,8 @@ const void *db_column_blob(struct db_statement *statement, int column, size_t *r
 /* ---- copies -------------------------------------------------------------------------------- */
 
 struct db_backup {
-	sqlite3 *target;        /* NULL once the copy is whole */
-	sqlite3_backup *backup;
+	struct db target;       /* sqlite NULL: it could not be opened */
+	sqlite3_backup *backup; /* NULL once all pages are copied */
 };
 
 static int backup_failed(int code, struct error *error)
@@ -396,14 +396,15 @@ int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_back
 	/* A copy that is not whole when the process ends is lost anyway. */
 	static const char settings[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
 	struct db_backup *backup = mem_zalloc(1, sizeof *backup);
-	int code = sqlite3_open_v2(path, &backup->target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+	sqlite3 **target = &backup->target.sqlite;
+	int code = sqlite3_open_v2(path, target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
 			SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
 
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(backup->target, settings, NULL, NULL, NULL);
+		code = sqlite3_exec(*target, settings, NULL, NULL, NULL);
 	if (code == SQLITE_OK) {
-		backup->backup = sqlite3_backup_init(backup->target, "main", db->sqlite, "main");
-		code = backup->backup != NULL ? SQLITE_OK : sqlite3_extended_errcode(backup->target);
+		backup->backup = sqlite3_backup_init(*target, "main", db->sqlite, "main");
+		code = backup->backup != NULL ? SQLITE_OK : sqlite3_extended_errcode(*target);
 	}
 	if (code != SQLITE_OK) {
 		backup_failed(code, error);
@@ -414,6 +415,7 @@ int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_back
 	return 0;
 }
 
+/* At the end SQLite forgets the pages of the copy, among them the header, which the caller is about to change. */
 int db_backup_step(struct db_backup *backup, int pages, struct error *error)
 {
 	int code = sqlite3_backup_step(backup->backup, pages);
@@ -425,11 +427,13 @@ int db_backup_step(struct db_backup *backup, int pages, struct error *error)
 	code = sqlite3_backup_finish(backup->backup);
 	backup->backup = NULL;
 	if (code == SQLITE_OK)
-		code = sqlite3_close(backup->target);
-	if (code != SQLITE_OK)
-		return backup_failed(code, error);
-	backup->target = NULL;
-	return 0;
+		code = sqlite3_db_release_memory(backup->target.sqlite);
+	return code == SQLITE_OK ? 0 : backup_failed(code, error);
+}
+
+struct db *db_backup_target(struct db_backup *backup)
+{
+	return &backup->target;
 }
 
 void db_backup_end(struct db_backup *backup)
@@ -437,6 +441,6 @@ void db_backup_end(struct db_backup *backup)
 	if (backup == NULL)
 		return;
 	sqlite3_backup_finish(backup->backup);
-	sqlite3_close(backup->target);
+	sqlite3_close(backup->target.sqlite);
 	free(backup);
 }

@@ -80,8 +80,11 @@ const void *db_column_blob(struct db_statement *statement, int column, size_t *r
 /* A copy into an empty file at a path without symbolic links, some pages at a time; what is committed in between is
  * in it. Once this has returned the file needs its name no longer. */
 int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup, struct error *error);
-/* 1: there is more to do; 0: the copy is whole, and closed. After 0 and -1 only db_backup_end is left. */
+/* 1: there is more to do; 0: all pages are copied. */
 int db_backup_step(struct db_backup *backup, int pages, struct error *error);
+/* After that, the copy, to be changed by SQL once its file was sealed (snapshot.h): by then its header must not ask for
+ * a log, which SQLite would create by name. It belongs to the backup. */
+struct db *db_backup_target(struct db_backup *backup);
 void db_backup_end(struct db_backup *backup); /* NULL is none */
 
 #endif

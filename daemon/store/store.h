@@ -61,9 +61,9 @@ struct store *store_memory_new(void);
 
 /* Keeps everything in a file, which is made if it is not there, and brought up to date. It must be a regular file
  * of the effective user with one name, in a directory to which nobody else can write (files.h), and is this
- * process's alone until the store is freed. The runner is the store's, also on failure: ERR_STORAGE says what
- * is wrong with the file. */
-int store_file_open(const char *path, struct runner *runner, struct store **ret_store,
+ * process's alone until the store is freed. A file that is new, or was copied, gets its incarnation from `ids`
+ * (schema.h). The runner is the store's, also on failure: ERR_STORAGE says what is wrong with the file. */
+int store_file_open(const char *path, const struct id_source *ids, struct runner *runner, struct store **ret_store,
 	struct error *error);
 /* Opens a copy of a file, to look at it: the file is only read, and nothing beside it is changed. The copy is gone
  * when the store is freed, or the process ends. */

@@ -13,7 +13,7 @@ static const char *const texts[TABLE_STATEMENT_COUNT] = {
 	[TABLE_BEGIN] = "BEGIN IMMEDIATE",
 	[TABLE_COMMIT] = "COMMIT",
 	[TABLE_ROLLBACK] = "ROLLBACK",
-	[TABLE_EVENT_SEQ] = "UPDATE daemon SET event_seq = ?1 WHERE one = 1",
+	[TABLE_DAEMON] = "UPDATE daemon SET event_seq = ?1, commits = commits + 1 WHERE one = 1",
 	[TABLE_GROUP] = "INSERT INTO groups (number, name, next_graph, proven_revision)"
 		" VALUES (?1, ?2, ?3, ?4) ON CONFLICT (number) DO UPDATE"
 		" SET next_graph = excluded.next_graph, proven_revision = excluded.proven_revision",
@@ -332,8 +332,8 @@ static int write_all(struct tables *tables, const struct rows *rows, struct erro
 	for (size_t i = 0; i < rows->count; i++)
 		if (writers[rows->list[i].kind](tables, rows, &rows->list[i], error) < 0)
 			return -1;
-	db_bind_number(tables->statements[TABLE_EVENT_SEQ], 1, (int64_t)rows->event_seq);
-	if (db_execute(tables->statements[TABLE_EVENT_SEQ], error) < 0)
+	db_bind_number(tables->statements[TABLE_DAEMON], 1, (int64_t)rows->event_seq);
+	if (db_execute(tables->statements[TABLE_DAEMON], error) < 0)
 		return -1;
 	if (rows->removes && give_back_pages(tables, error) < 0)
 		return -1;

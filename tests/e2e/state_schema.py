@@ -112,6 +112,10 @@ VALUES = (
     ("specs", "note = x'6869'", "specs.*note"),
     ("plans", "tasks = 'none'", "plans.*tasks"),
     ("daemon", "event_seq = 'last'", "daemon.*event_seq"),
+    ("daemon", "incarnation = x'00'", "daemon.*incarnation"),
+    ("daemon", "incarnation = 7", "daemon.*incarnation"),
+    ("daemon", "commits = 'many'", "daemon.*commits"),
+    ("daemon", "commits = 1.5", "daemon.*commits"),
 )
 
 ROWS = {"daemon": "one = 1", "graphs": "serial = 1", "nodes": "serial = 1", "groups": "number = 1", "plans": "graph = 1",
@@ -216,6 +220,14 @@ def a_number_of_tasks_that_is_too_large_is_refused():
 
 # One change each, and the place that is named.
 MISFITS = (
+    ("DELETE FROM daemon", "table daemon: its row is missing"),
+    ("UPDATE daemon SET incarnation = 'none'", "table daemon, row 1: invalid incarnation"),
+    ("UPDATE daemon SET incarnation = '00000000-0000-0000-0000-000000000000'",
+     "table daemon, row 1: invalid incarnation"),
+    ("UPDATE daemon SET incarnation = ''", "table daemon, row 1: invalid incarnation"),
+    ("UPDATE daemon SET incarnation = incarnation || 'x'", "table daemon, row 1: invalid incarnation"),
+    ("UPDATE daemon SET commits = -1", "table daemon, row 1: invalid commits"),
+    ("UPDATE daemon SET commits = 9223372036854775807", "table daemon, row 1: invalid commits"),
     ("UPDATE plans SET tasks = x'ff' WHERE graph = 1", "table plans, graph 1: the plan is damaged"),
     ("DELETE FROM plans WHERE graph = 1", "table plans: no row for graph 1, which has tasks"),
     ("UPDATE groups SET name = 'a b' WHERE number = 1", "table groups, row 1: "),

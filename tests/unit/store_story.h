@@ -320,12 +320,23 @@ static inline void remove_directory(void)
 	ck_assert_int_eq(rmdir(directory), 0);
 }
 
+static inline void incarnation_new(void *arg, struct id *ret_id)
+{
+	static uint64_t number;
+	uint64_t halves[2] = {state_mix(3, ++number), state_mix(4, number)};
+
+	(void)arg;
+	memcpy(ret_id->bytes, halves, sizeof halves);
+}
+
+static const struct id_source incarnations = {.new_id = incarnation_new};
+
 static inline struct store *open_file(const char *name, struct runner *runner)
 {
 	struct store *store;
 	struct error error;
 
-	if (store_file_open(name, runner, &store, &error) < 0)
+	if (store_file_open(name, &incarnations, runner, &store, &error) < 0)
 		ck_abort_msg("%s", error.text);
 	return store;
 }

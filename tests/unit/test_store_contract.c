@@ -340,6 +340,11 @@ END_TEST
 
 typedef int open_fn(const char *, struct runner *, struct store **, struct error *);
 
+static int open_to_use(const char *name, struct runner *runner, struct store **ret_store, struct error *error)
+{
+	return store_file_open(name, &incarnations, runner, ret_store, error);
+}
+
 static void expect_refused(const char *name, open_fn *open, const char *why)
 {
 	struct store *store;
@@ -367,21 +372,21 @@ START_TEST(files_that_are_refused)
 	expect_refused(path, store_file_open_copy, "No such file");
 	ck_assert_int_eq(access(path, F_OK), -1);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
-	expect_refused(path, store_file_open, "is a directory");
+	expect_refused(path, open_to_use, "is a directory");
 	ck_assert_int_eq(rmdir(path), 0);
-	expect_refused("/nowhere/state.db", store_file_open, "No such file");
+	expect_refused("/nowhere/state.db", open_to_use, "No such file");
 	store = open_state();
-	expect_refused(path, store_file_open, "in use");
+	expect_refused(path, open_to_use, "in use");
 	store_close(store);
 	run_sql("PRAGMA user_version = 99");
-	expect_refused(path, store_file_open, "newer imd");
+	expect_refused(path, open_to_use, "newer imd");
 	run_sql("PRAGMA application_id = 5");
-	expect_refused(path, store_file_open, "not a state file");
+	expect_refused(path, open_to_use, "not a state file");
 	file = fopen(path, "w");
 	fputs("This is a text, and not a short one: it is longer than the header of a database, which"
 		" has a hundred bytes.\n", file);
 	fclose(file);
-	expect_refused(path, store_file_open, "not a state file");
+	expect_refused(path, open_to_use, "not a state file");
 }
 END_TEST
 

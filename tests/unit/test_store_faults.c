@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 
 #include "store_faults.h"
+#include "store_log.h"
 #include "store_story.h"
 
 enum { BIG = 1500, LONG_TEXT = 1600000 };
 
-static char base_path[PATH_MAX], crash_path[PATH_MAX];
+static char base_path[PATH_MAX], crash_path[PATH_MAX], log_path[PATH_MAX];
 static char *last;          /* what is committed, as text */
 static uint64_t last_seq;
 static char *next;          /* what the commit under way is to make of it; NULL: there is none */
@@ -24,47 +25,16 @@ static void begin_files(void)
 	make_directory();
 	snprintf(base_path, sizeof base_path, "%s/base.db", directory);
 	snprintf(crash_path, sizeof crash_path, "%s/crash.db", directory);
-}
-
-static void remove_file(const char *name)
-{
-	static const char *const ends[] = {"", "-wal", "-journal"};
-	char full[PATH_MAX + 16];
-
-	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-		snprintf(full, sizeof full, "%s%s", name, ends[i]);
-		unlink(full);
-	}
+	snprintf(log_path, sizeof log_path, "%s/log.db", directory);
 }
 
 static void end_files(void)
 {
-	remove_file(path);
-	remove_file(copy_path);
-	remove_file(base_path);
-	remove_file(crash_path);
+	file_remove(path);
+	file_remove(copy_path);
+	file_remove(base_path);
+	file_remove(crash_path);
 	must(rmdir(directory) == 0);
-}
-
-/* A file that is not there is not there as a copy either. */
-static void copy_file(const char *from, const char *to, const char *end)
-{
-	static char bytes[1 << 16];
-	char name[PATH_MAX + 16];
-	FILE *in, *out;
-	size_t len;
-
-	snprintf(name, sizeof name, "%s%s", from, end);
-	in = fopen(name, "r");
-	if (!in)
-		return;
-	snprintf(name, sizeof name, "%s%s", to, end);
-	out = fopen(name, "w");
-	must(out != NULL);
-	while ((len = fread(bytes, 1, sizeof bytes, in)) > 0)
-		must(fwrite(bytes, 1, len, out) == len);
-	must(fclose(out) == 0);
-	fclose(in);
 }
 
 /* ---- what must hold ------------------------------------------------------------------------ */
@@ -104,11 +74,12 @@ static void check_crash(const char *when)
 	bool armed = fault.armed;
 
 	fault.armed = false;
-	copy_file(path, crash_path, "");
-	copy_file(path, crash_path, "-wal");
-	copy_file(path, crash_path, "-journal");
+	file_copy(path, crash_path, "");
+	file_copy(path, crash_path, "-wal");
+	file_copy(path, crash_path, "-journal");
+	log_check(crash_path, log_path);
 	check_file(crash_path, when);
-	remove_file(crash_path);
+	file_remove(crash_path);
 	fault.armed = armed;
 }
 
@@ -266,7 +237,7 @@ static void copy(void)
 		check_file(copy_path, "of a copy");
 		fault.armed = armed;
 	}
-	remove_file(copy_path);
+	file_remove(copy_path);
 }
 
 static void fetch(void)
@@ -283,7 +254,7 @@ static bool open_state(void)
 {
 	struct error error;
 
-	if (store_file_open(path, runner_at_once(), &keep.store, &error) == 0)
+	if (store_file_open(path, &incarnations, runner_at_once(), &keep.store, &error) == 0)
 		return true;
 	check_error(&error);
 	must(strstr(error.text, path) != NULL);
@@ -291,7 +262,7 @@ static bool open_state(void)
 	failed_opens++;
 	if (fault.lasts)
 		return false;
-	if (store_file_open(path, runner_at_once(), &keep.store, &error) < 0)
+	if (store_file_open(path, &incarnations, runner_at_once(), &keep.store, &error) < 0)
 		ck_abort_msg("opened a second time: %s", error.text);
 	return true;
 }
@@ -384,9 +355,9 @@ static bool try_story(enum fault_kind kind, uint64_t at, bool lasts, bool passes
 	keep.ids = beginning->ids;
 	last = strdup(beginning->text);
 	last_seq = beginning->seq;
-	remove_file(path);
+	file_remove(path);
 	if (base)
-		copy_file(base_path, path, "");
+		file_copy(base_path, path, "");
 	fault_arm(kind, at, lasts);
 	if (open_state()) {
 		tell_story();

@@ -12,8 +12,15 @@
 static char top[] = "/tmp/imd-copy.XXXXXX";
 static char state[PATH_MAX], scratch[PATH_MAX];
 
+static void new_id(void *arg, struct id *ret_id)
+{
+	(void)arg;
+	memset(ret_id, 1, sizeof *ret_id);
+}
+
 static void top_make(void)
 {
+	static const struct id_source ids = {.new_id = new_id};
 	struct store *store;
 	struct error error;
 
@@ -23,7 +30,7 @@ static void top_make(void)
 	snprintf(state, sizeof state, "%s/imd.db", top);
 	ck_assert_int_eq(mkdir(scratch, 0700), 0);
 	ck_assert_int_eq(setenv("TMPDIR", scratch, 1), 0);
-	ck_assert_msg(store_file_open(state, runner_at_once(), &store, &error) == 0, "%s", error.text);
+	ck_assert_msg(store_file_open(state, &ids, runner_at_once(), &store, &error) == 0, "%s", error.text);
 	store->ops->free(store);
 }
 
