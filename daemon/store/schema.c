@@ -356,15 +356,43 @@ static int migrate(struct db *db, int64_t version, struct error *error)
 	return 0;
 }
 
+static int assign_id(struct db *db, const char *sql, int64_t key, const struct id_source *ids, struct error *error)
+{
+	struct db_statement *statement;
+	char text[ID_TEXT_LEN];
+	struct id id;
+	int ret;
+
+	ids->new_id(ids->arg, &id);
+	id_format(&id, text);
+	if (db_prepare(db, sql, &statement, error) < 0)
+		return -1;
+	db_bind_text(statement, 1, text, sizeof text);
+	db_bind_number(statement, 2, key);
+	ret = db_execute(statement, error);
+	db_finish(statement);
+	return ret;
+}
+
+/* The IDs of graphs to come are new too: those in a copy may be taken by graphs of the state that was copied. IDs of
+ * nodes follow from those of graphs. */
+static int assign_next_graphs(struct db *db, const struct id_source *ids, struct error *error)
+{
+	int64_t count;
+
+	if (db_number(db, "SELECT count(*) FROM groups", &count, error) < 0)
+		return -1;
+	for (int64_t number = 0; number < count; number++)
+		if (assign_id(db, "UPDATE groups SET next_graph = ?1 WHERE number = ?2", number, ids, error) < 0)
+			return -1;
+	return 0;
+}
+
 static int assign_incarnation(struct db *db, const struct id_source *ids, struct error *error)
 {
-	char id[ID_TEXT_LEN + 1], sql[128];
-	struct id incarnation;
-
-	ids->new_id(ids->arg, &incarnation);
-	id_format_z(&incarnation, id);
-	snprintf(sql, sizeof sql, "UPDATE daemon SET incarnation = '%s' WHERE incarnation IS NULL", id);
-	return db_run(db, sql, error);
+	if (assign_id(db, "UPDATE daemon SET incarnation = ?1 WHERE one = ?2", 1, ids, error) < 0)
+		return -1;
+	return assign_next_graphs(db, ids, error);
 }
 
 /* Whether a database of SCHEMA_VERSION has no incarnation. */

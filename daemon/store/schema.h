@@ -10,7 +10,8 @@ enum { SCHEMA_VERSION = 4 };
  *
  * daemon.incarnation is an ID that is new with each state, and with each use of a copy. NULL means that the file was
  * never in use: opening it for use assigns an ID (schema_set_up). A copy made by BACKUP has NULL, so each use of it
- * is a history of its own. Event numbers can be compared within one incarnation alone.
+ * is a history of its own: it numbers its events differently, and its graphs get other IDs. Event numbers can be
+ * compared within one incarnation alone.
  *
  * daemon.commits counts: every transaction that writes to the file raises it by exactly one, so each one in the
  * write-ahead log does. This tells whether a log belongs to the file that it is beside. Let C be the number of

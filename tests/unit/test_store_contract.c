@@ -261,7 +261,7 @@ static void check_copy(void)
 	copies_done = 0;
 	copy_start();
 	must(copies_done == 1 && !copy_failed);
-	copy = open_file(copy_path, runner_at_once());
+	copy = open_file_to_read(copy_path);
 	core_init(&fresh, &keep.config);
 	must(copy->ops->load(copy, &fresh, &seq, &error) == 0 && seq == keep.seq);
 	after = state_text(&fresh);

@@ -46,11 +46,10 @@ static void note_committed(void)
 	last_seq = keep.seq;
 }
 
-/* A file, opened without any fault, has what is committed: with or without the commit under way, of which
- * nobody has been told. */
-static void check_file(const char *name, const char *when)
+/* A store, opened without any fault, has what is committed: with or without the commit under way, of which
+ * nobody has been told. Closes it. */
+static void check_store(struct store *store, const char *when)
 {
-	struct store *store = open_file(name, runner_at_once());
 	struct core fresh;
 	struct error error;
 	uint64_t seq, ids = keep.ids;
@@ -66,6 +65,11 @@ static void check_file(const char *name, const char *when)
 	core_fini(&fresh);
 	store_close(store);
 	keep.ids = ids;
+}
+
+static void check_file(const char *name, const char *when)
+{
+	check_store(open_file(name, runner_at_once()), when);
 }
 
 /* As if the process had ended at this moment. */
@@ -234,7 +238,7 @@ static void copy(void)
 		bool armed = fault.armed;
 
 		fault.armed = false;
-		check_file(copy_path, "of a copy");
+		check_store(open_file_to_read(copy_path), "of a copy");
 		fault.armed = armed;
 	}
 	file_remove(copy_path);

@@ -162,6 +162,42 @@ START_TEST(each_use_of_a_copy_has_an_incarnation_of_its_own)
 }
 END_TEST
 
+/* The graph that the group's next change will get. */
+static struct id next_graph(void)
+{
+	struct error error;
+
+	if (keep_load(&error) < 0)
+		ck_abort_msg("%s", error.text);
+	return keep.core.groups[0]->next_graph;
+}
+
+START_TEST(the_graphs_of_each_use_of_a_copy_have_other_ids)
+{
+	struct id original, first, second;
+
+	begin();
+	keep_update("default", 2, 1, NULL);
+	must_commit();
+	copy_start();
+	ck_assert(!copy_failed);
+	original = next_graph();
+	store_close(keep.store);
+	file_copy(copy_path, path, "");
+	keep.store = open_file(path, runner_at_once());
+	first = next_graph();
+	reopen();
+	second = next_graph();
+	ck_assert(id_equal(&first, &second));
+	store_close(keep.store);
+	ck_assert_int_eq(rename(copy_path, path), 0);
+	keep.store = open_file(path, runner_at_once());
+	second = next_graph();
+	ck_assert(!id_equal(&original, &first) && !id_equal(&original, &second) && !id_equal(&first, &second));
+	end();
+}
+END_TEST
+
 static void forget(void)
 {
 	struct error error;
@@ -222,6 +258,7 @@ int main(void)
 	tcase_add_test(tests, opening_a_file_again_changes_nothing);
 	tcase_add_test(tests, a_copy_has_no_incarnation_until_it_is_used);
 	tcase_add_test(tests, each_use_of_a_copy_has_an_incarnation_of_its_own);
+	tcase_add_test(tests, the_graphs_of_each_use_of_a_copy_have_other_ids);
 	tcase_add_test(tests, a_file_that_forgot_its_incarnation_gets_another);
 	tcase_add_test(tests, a_copy_that_is_only_read_gets_no_incarnation);
 	suite_add_tcase(suite, tests);
