@@ -10,7 +10,7 @@
 #include "tree.h"
 #include "unit.h"
 
-enum { HEADER = 32, FRAME_HEADER = 24, FRAMES_MAX = 64, SYNCED = 6 };
+enum { HEADER = 32, FRAME_HEADER = 24, FRAMES_MAX = 128, SYNCED = 6 };
 
 static char top[] = "/tmp/imd-wal.XXXXXX";
 static uint8_t *bytes; /* of a log */
