@@ -46,7 +46,7 @@ struct store_file {
 	struct rows rows;
 	struct job job;      /* of the commit */
 	bool failed;         /* the commit */
-	bool unburied;       /* it may be in the log, until that is written to again */
+	bool untrimmed;      /* frames may follow the last commit in the log */
 	struct error error;
 	store_done_fn *done; /* NULL: no commit is under way */
 	void *arg;
@@ -61,13 +61,15 @@ static struct store_file *file_of(struct store *store)
 	return (struct store_file *)store;
 }
 
-/* A commit that failed in its last step may have left its frames in the log, whole but not counted:
- * after a crash they would be taken for a commit. Another commit writes over them, before anybody
- * is told of the failure. */
-static void bury_failed_commit(struct store_file *file)
+/* A commit that failed may have left its frames in the log, whole but not counted: after a crash they could be taken
+ * for a commit. They are cut off before the failure is reported. If where the log ends is not known yet, or
+ * the file cannot be cut, another commit is written over them; that one needs no room if they have some. */
+static void trim_log(struct store_file *file)
 {
-	if (file->unburied && schema_touch(file->db, NULL) == 0)
-		file->unburied = false;
+	if (!file->untrimmed)
+		return;
+	if (db_trim_log(file->db) == 0 || (schema_touch(file->db, NULL) == 0 && db_trim_log(file->db) == 0))
+		file->untrimmed = false;
 }
 
 /* ---- loading ------------------------------------------------------------------------------- */
@@ -79,7 +81,7 @@ static int file_load(struct store *store, struct core *core, uint64_t *ret_event
 	int ret;
 
 	pthread_mutex_lock(&file->mutex);
-	bury_failed_commit(file);
+	trim_log(file);
 	node_serials_fini(&file->serials);
 	ret = load_tables(file->db, core, &file->serials, ret_event_seq, error);
 	pthread_mutex_unlock(&file->mutex);
@@ -94,8 +96,8 @@ static void commit_work(void *arg)
 
 	pthread_mutex_lock(&file->mutex);
 	file->failed = tables_write(&file->tables, &file->rows, &file->error) < 0;
-	file->unburied = file->failed;
-	bury_failed_commit(file);
+	file->untrimmed = file->untrimmed || file->failed;
+	trim_log(file);
 	pthread_mutex_unlock(&file->mutex);
 }
 
@@ -129,7 +131,8 @@ static void probe_work(void *arg)
 
 	pthread_mutex_lock(&file->mutex);
 	file->probe.failed = schema_touch(file->db, &file->probe.error) < 0;
-	file->unburied = file->unburied && file->probe.failed;
+	file->untrimmed = file->untrimmed || file->probe.failed;
+	trim_log(file);
 	pthread_mutex_unlock(&file->mutex);
 }
 
@@ -273,6 +276,8 @@ static int file_open(struct store_file *file, const char *name, const struct id_
 	trust_path_fini(&place);
 	if (ret < 0 || schema_set_up(file->db, name, ids, error) < 0)
 		return -1;
+	file->untrimmed = true;
+	trim_log(file);
 	snapshot_sweep(db_path(file->db));
 	return 0;
 }

@@ -11,11 +11,13 @@
 #include "files.h"
 #include "guard.h"
 #include "proto/mem.h"
+#include "sqlite_log.h"
 
 struct db {
 	sqlite3 *sqlite;
 	char *path;
 	char *name; /* for messages */
+	struct sqlite_log log;
 };
 
 /* A statement of ours is one of SQLite's. */
@@ -160,6 +162,7 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 		db_close(db);
 		return -1;
 	}
+	sqlite_log_init(&db->log, db->sqlite);
 	*ret_db = db;
 	return 0;
 }
@@ -199,6 +202,11 @@ void db_close(struct db *db)
 const char *db_path(const struct db *db)
 {
 	return sqlite3_db_filename(db->sqlite, "main");
+}
+
+int db_trim_log(struct db *db)
+{
+	return sqlite_log_trim(&db->log);
 }
 
 /* ---- SQL ----------------------------------------------------------------------------------- */

@@ -27,6 +27,11 @@ void db_trust_schema(struct db *db);
 /* The path of the file, absolute and without symbolic links. */
 const char *db_path(const struct db *db);
 
+/* Cuts off what follows the last commit in the log, and waits until that is durable: a transaction that failed may
+ * have left frames there. It needs no room on the disk. -1: it failed, or there is a log and nothing was
+ * committed since it was opened, so that it is not known where it ends. Not within a transaction. */
+int db_trim_log(struct db *db);
+
 /* Runs SQL that has no result. */
 int db_run(struct db *db, const char *sql, struct error *error);
 /* Runs a query for one number. */

@@ -76,27 +76,54 @@ static inline bool log_frame_is_valid(const uint8_t *header, const uint8_t *fram
 		log_u32(frame + 20) == sums[1];
 }
 
-/* How many transactions are in the log beside a file: a frame with the size of the database ends one. */
-static inline unsigned log_transactions(const char *name)
+struct log_shape {
+	unsigned transactions; /* a frame with the size of the database ends one */
+	unsigned leftovers;    /* frames of this log after the last of them */
+};
+
+/* Reads the log beside a file; without one, nothing is in it. */
+static inline void log_read_shape(const char *name, struct log_shape *ret_shape)
 {
 	static uint8_t header[LOG_HEADER], frame[LOG_FRAME_HEADER + LOG_PAGE_MAX];
 	char log[PATH_MAX + 16];
 	uint32_t sums[2] = {0, 0}, page;
-	unsigned count = 0;
+	bool is_valid = true;
 	FILE *file;
 
+	*ret_shape = (struct log_shape){0};
 	snprintf(log, sizeof log, "%s-wal", name);
 	file = fopen(log, "r");
 	if (!file)
-		return 0;
+		return;
 	page = fread(header, 1, sizeof header, file) == sizeof header ? log_u32(header + 8) : 0;
 	ck_assert_uint_le(page, LOG_PAGE_MAX);
 	log_checksum(header, 24, sums);
-	while (page > 0 && fread(frame, 1, LOG_FRAME_HEADER + page, file) == LOG_FRAME_HEADER + page &&
-		log_frame_is_valid(header, frame, page, sums))
-		count += log_u32(frame + 4) != 0;
+	while (page > 0 && fread(frame, 1, LOG_FRAME_HEADER + page, file) == LOG_FRAME_HEADER + page) {
+		is_valid = is_valid && log_frame_is_valid(header, frame, page, sums);
+		if (memcmp(frame + 8, header + 16, 8) == 0)
+			ret_shape->leftovers++;
+		if (is_valid && log_u32(frame + 4) != 0) {
+			ret_shape->transactions++;
+			ret_shape->leftovers = 0;
+		}
+	}
 	fclose(file);
-	return count;
+}
+
+static inline unsigned log_transactions(const char *name)
+{
+	struct log_shape shape;
+
+	log_read_shape(name, &shape);
+	return shape.transactions;
+}
+
+static inline unsigned log_leftovers(const char *name)
+{
+	struct log_shape shape;
+
+	log_read_shape(name, &shape);
+	return shape.leftovers;
 }
 
 /* ---- what the file says -------------------------------------------------------------------- */

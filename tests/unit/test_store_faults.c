@@ -98,6 +98,15 @@ static void check_error(const struct error *error)
 	must(error->text[0] != '\0' && !strstr(error->text, "not an error"));
 }
 
+/* Nothing of a commit that failed is left in the log. It cannot be cut if truncating it goes on to fail. */
+static void check_log(const char *when)
+{
+	unsigned leftovers = log_leftovers(path);
+
+	if (leftovers > 0 && !(fault.kind == FAULT_TRUNCATE && fault.lasts))
+		ck_abort_msg("%s: %u frames follow the last commit in the log", when, leftovers);
+}
+
 /* ---- the story ----------------------------------------------------------------------------- */
 
 static void update_one(const char *group, uint32_t size, uint64_t version)
@@ -218,6 +227,7 @@ static bool commit(void)
 	must(fault_reached());
 	check_error(&keep.error);
 	check_crash("a crash behind a commit that failed");
+	check_log("after a commit that failed");
 	if (load("behind a commit that failed"))
 		return true;
 	/* If it was the load that failed, the next one does not. */
