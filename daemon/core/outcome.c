@@ -232,6 +232,17 @@ int step_health(struct core *core, struct core_event *event, struct error *error
 	return 0;
 }
 
+/* Between two attempts to stop it: that is what was wanted. */
+static void stopped_by_itself(struct core *core, uint32_t ref)
+{
+	struct node *node = node_at(&core->nodes, ref);
+	struct task *task = &node_graph(core, node)->tasks[node->task];
+
+	timers_cancel(&core->timers, task->timer);
+	task->gate = GATE_NONE;
+	stop_done(core, ref, true, NULL);
+}
+
 int step_exited(struct core *core, struct core_event *event, struct error *error)
 {
 	uint32_t ref = node_ref(core, &event->id);
@@ -242,6 +253,10 @@ int step_exited(struct core *core, struct core_event *event, struct error *error
 	if (ref == NODE_NONE)
 		return 0;
 	node = node_at(&core->nodes, ref);
+	if (node->op == OP_NONE && node->state == NODE_SHUTTING_DOWN) {
+		stopped_by_itself(core, ref);
+		return 0;
+	}
 	if (node->op != OP_NONE || (node->state != NODE_RUNNING && node->state != NODE_UNHEALTHY))
 		return 0;
 	loss_begin(core, ref);
@@ -309,7 +324,8 @@ static void inspected_running(struct core *core, uint32_t ref, bool healthy)
 	step_health(core, &health, NULL);
 }
 
-/* What is under way will be answered, but it may be what was asked before this. */
+/* What is under way will be answered, but it may be what was asked before this. A start or a stop is what was asked
+ * last, and is not asked again: its answer may be on its way, and would be taken for that of the second call. */
 static void inspected_busy(struct core *core, uint32_t ref)
 {
 	enum node_op op = node_at(&core->nodes, ref)->op;

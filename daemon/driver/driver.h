@@ -33,7 +33,7 @@
  *
  * START OK: the node runs; if it is unhealthy, a health report follows. START FAILED and CANCELLED: nothing of it is
  * left. STOP and KILL OK: it is gone. STOP and KILL FAILED: it is there, and runs. Busy: something is under way that
- * will be answered.
+ * will be answered, also to a daemon that has started since.
  *
  * What happens by itself: a running node becomes unhealthy or healthy, health(); it ends, exited(). If it ends while
  * something is under way, the answer to that is the only report.

@@ -467,6 +467,24 @@ START_TEST(a_released_node)
 }
 END_TEST
 
+/* Its stop failed once, and then it is gone: it does not wait for the next attempt, which may never come. */
+START_TEST(a_node_that_ends_between_two_attempts_to_stop_it)
+{
+	story_setup();
+	update_to(2, 1);
+	all_done();
+	update_to(1, 1);
+	answer(1, RESULT_FAILED, "it does not stop");
+	expect_gate(last_graph(), 0, "retry");
+	exits(1);
+	expect_nodes("a1");
+	expect_graph(last_graph(), "succeeded");
+	ck_assert_int_eq(next_ms(), -1);
+	ck_assert_uint_eq(story.core.counters.nodes_died, 0);
+	story_end();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -479,6 +497,7 @@ int main(void)
 		a_node_that_cannot_be_killed, min_ready, a_spec_that_asks_for_less_min_ready,
 		a_release_that_does_not_stay_healthy,
 		a_spec_that_worked_is_tried_again, a_released_node,
+		a_node_that_ends_between_two_attempts_to_stop_it,
 	};
 
 	return story_main("core, healing", tests, sizeof tests / sizeof tests[0]);

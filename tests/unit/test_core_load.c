@@ -227,6 +227,34 @@ START_TEST(before_a_retry_and_in_min_ready)
 }
 END_TEST
 
+/* What a busy driver is asked after a restart. */
+static void expect_asked_again(const char *expected)
+{
+	restart();
+	story.did[0] = '\0';
+	inspected(0, FOUND_BUSY);
+	expect_did(expected);
+}
+
+/* A start and a stop will be answered; a cancel and a kill may not have been called before the restart. */
+START_TEST(a_busy_driver_is_asked_again_to_cancel_and_to_kill)
+{
+	story_setup();
+	update_to(1, 1);
+	expect_asked_again("");
+	update_to(0, 1);
+	expect_asked_again("cancel 0@1");
+	done(0); /* too late */
+	expect_asked_again("");
+	ck_assert_int_eq(ask(CORE_KILL, &node_in(0)->id), 0);
+	expect_asked_again("kill 0@1");
+	done(0);
+	expect_nodes("");
+	expect_graph(last_graph(), "succeeded");
+	story_end();
+}
+END_TEST
+
 START_TEST(contradictions_are_found)
 {
 	struct core_config config = story_config();
@@ -480,7 +508,8 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		at_rest, during_an_upgrade, superseded_with_starts_in_flight,
-		before_a_retry_and_in_min_ready, who_was_lost_before_a_restart_is_replaced,
+		before_a_retry_and_in_min_ready, a_busy_driver_is_asked_again_to_cancel_and_to_kill,
+		who_was_lost_before_a_restart_is_replaced,
 		a_restart_finds_no_loss_that_is_none, contradictions_are_found, random_stories,
 	};
 
