@@ -6,7 +6,7 @@
 #include "proto/mem.h"
 #include "sim.h"
 
-static void ids_add(struct id_list *list, const struct id *id)
+void ids_add(struct id_list *list, const struct id *id)
 {
 	if (list->count == list->capacity) {
 		list->capacity = list->capacity ? list->capacity * 2 : 16;
@@ -15,7 +15,7 @@ static void ids_add(struct id_list *list, const struct id *id)
 	list->ids[list->count++] = *id;
 }
 
-static size_t ids_place(const struct id_list *list, const struct id *id)
+size_t ids_place(const struct id_list *list, const struct id *id)
 {
 	size_t i = 0;
 

@@ -119,6 +119,16 @@ static void check_mark(const struct sim *sim, const struct core *core, const str
 			marker ? marker->user : "");
 }
 
+void promise_spare(struct sim *sim, const struct id *id)
+{
+	ids_add(&sim->promises.spared, id);
+}
+
+bool promise_spared(const struct sim *sim, const struct id *id)
+{
+	return ids_place(&sim->promises.spared, id) < sim->promises.spared.count;
+}
+
 static void check_promise(const struct sim *sim, const struct core *core,
 	const struct promise *promise)
 {
@@ -129,7 +139,8 @@ static void check_promise(const struct sim *sim, const struct core *core,
 		check_origins(sim, graph, promise);
 	if (promise->kind == CORE_UPDATE)
 		check_spec(sim, core, promise);
-	else if (promise->kind == CORE_KILL && node && node_live(node) && node->op != OP_KILL)
+	else if (promise->kind == CORE_KILL && node && node_live(node) && node->op != OP_KILL &&
+		!promise_spared(sim, &promise->id))
 		sim_fail(sim, "%s was answered, but the node lives on", promise->note);
 	else if (promise->kind == CORE_MARK && node && node_live(node))
 		check_mark(sim, core, node, promise);
@@ -147,5 +158,6 @@ void promises_check(const struct sim *sim, const struct core *core)
 void promises_fini(struct promises *promises)
 {
 	free(promises->items);
+	free(promises->spared.ids);
 	*promises = (struct promises){0};
 }

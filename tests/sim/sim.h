@@ -188,14 +188,15 @@ struct promise {
 	bool mark;
 	bool given;              /* a mark is there from when it is asked for */
 };
-struct promises {
-	struct promise *items;
-	size_t count, capacity;
-};
-
 struct id_list {
 	struct id *ids;
 	size_t count, capacity;
+};
+
+struct promises {
+	struct promise *items;
+	size_t count, capacity;
+	struct id_list spared; /* nodes that could not be killed */
 };
 
 /* The daemon dies at a commit: before it is durable, or once it is, before anything is done about it. */
@@ -341,11 +342,17 @@ void promise_give(struct sim *sim, const struct sim_request *request);
 /* Whether the mark that this request asks for is the last one of its node that anybody has asked for. */
 bool promise_asked(const struct sim *sim, const char *note);
 bool promise_given(const struct sim *sim, const char *note);
+/* A node could not be killed, so it may live on although a KILL was answered. */
+void promise_spare(struct sim *sim, const struct id *id);
+bool promise_spared(const struct sim *sim, const struct id *id);
 /* Whether all that was answered is so. */
 void promises_check(const struct sim *sim, const struct core *core);
 void promises_fini(struct promises *promises);
 
 /* floor.c */
+void ids_add(struct id_list *list, const struct id *id);
+/* Its place, or the count if it is not there. */
+size_t ids_place(const struct id_list *list, const struct id *id);
 void floor_forget_vouched(struct sim *sim);
 void floor_vouch(struct sim *sim, const struct id *id);
 void floor_check_stop(struct sim *sim, const struct core *core, const struct notice *notice);

@@ -99,6 +99,13 @@ static void a_node_is_killed(void)
 	ask(CORE_KILL, node_in(0)->id);
 }
 
+static void a_node_cannot_be_killed(void)
+{
+	begin_with(100, 2, 1);
+	sim.world.flaky_percent = 100;
+	ask(CORE_KILL, node_in(0)->id);
+}
+
 static void a_node_dies(void)
 {
 	begin_with(100, 2, 1);
@@ -115,7 +122,7 @@ static void a_node_becomes_unhealthy(void)
 
 static void (*const answers[])(void) = {
 	nodes_start, nodes_cannot_start, starts_are_cancelled, nodes_stop, nodes_cannot_stop, a_node_is_killed,
-	a_node_dies, a_node_becomes_unhealthy,
+	a_node_cannot_be_killed, a_node_dies, a_node_becomes_unhealthy,
 };
 
 /* What a user asks for before the daemon has found out. */

@@ -5,6 +5,7 @@
  *                        └─► (absent)  ▲  │  └─exit─► (absent)  │
  *                                      └──┼──── the stop fails ─┘
  *                      any ─kill─► killing ─► (absent)
+ *                                     └─ the kill fails ─► running
  *
  * It takes every call in every state, as driver.h has it; that the daemon does not make those which make no sense
  * is checked here, too. */
@@ -158,17 +159,16 @@ static void world_gone(struct sim *sim, struct world_node *node)
 		report_done(sim, &id, node->asked, RESULT_OK, NULL);
 }
 
-static void end_stop(struct sim *sim, struct world_node *node)
+/* A stop or a kill has not ended it. */
+static void world_runs_on(struct sim *sim, struct world_node *node)
 {
 	struct id id = node->id;
 
-	if (!op_fails(sim)) {
-		world_gone(sim, node);
-		return;
-	}
+	if (node->asked == OP_KILL)
+		promise_spare(sim, &id);
 	node->state = WORLD_RUNNING;
-	if (node->asked == OP_STOP)
-		report_done(sim, &id, OP_STOP, RESULT_FAILED, "it would not stop");
+	if (node->asked == OP_STOP || node->asked == OP_KILL)
+		report_done(sim, &id, node->asked, RESULT_FAILED, "it would not end");
 	else
 		report_running(sim, node);
 }
@@ -177,8 +177,8 @@ static void world_end(struct sim *sim, struct world_node *node)
 {
 	if (node->state == WORLD_STARTING)
 		end_start(sim, node);
-	else if (node->state == WORLD_STOPPING)
-		end_stop(sim, node);
+	else if (op_fails(sim))
+		world_runs_on(sim, node);
 	else
 		world_gone(sim, node);
 }
