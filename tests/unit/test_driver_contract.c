@@ -238,7 +238,7 @@ static uint32_t try_sequences(const struct contract_driver *tested, bool flaky, 
 	for (uint64_t seed = 1; seed <= tested->seeds; seed++)
 		for (enum state state = 0; state < STATE_COUNT; state++)
 			for (uint32_t sequence = 0; sequence < sequence_count(length); sequence++) {
-				begin(tested, seed);
+				begin(tested, seed * 1000 + sequence);
 				if (enter(state)) {
 					entered++;
 					tested->set_flaky(flaky);
