@@ -13,31 +13,6 @@
 
 enum { SOAK_BATCH = 1000 };
 
-static const struct sim *running; /* NULL: between two seeds */
-
-/* An assertion of the daemon's: which seed was it? */
-static void on_abort(int number)
-{
-	char text[256];
-	int len = snprintf(text, sizeof text, "sim: seed %llu, step %llu, at %lld ms: it aborts\n"
-		"sim: to replay it: tests/sim/sim --first %llu --seeds 1 --verbose\n",
-		(unsigned long long)running->seed, (unsigned long long)running->steps,
-		(long long)running->mono_ms, (unsigned long long)running->seed);
-
-	(void)number;
-	if (write(STDERR_FILENO, text, (size_t)len) < 0)
-		_exit(1);
-	_exit(1);
-}
-
-/* The end of the program in the midst of a seed: sim_fail has said what is wrong. */
-static void on_exit_failed(void)
-{
-	if (running)
-		fprintf(stderr, "sim: to replay it: tests/sim/sim --first %llu --seeds 1 --verbose\n",
-			(unsigned long long)running->seed);
-}
-
 struct totals {
 	uint64_t steps, commits, failures, failed_loads, crashes, configured;
 	uint64_t events, answered, starts, stops, kills;
@@ -51,7 +26,6 @@ static void run_seed(uint64_t seed, bool verbose, struct totals *totals)
 	sim_config_random(&config, seed);
 	sim_init(&sim, seed, &config);
 	sim.verbose = verbose;
-	running = &sim;
 	sim_run(&sim);
 	totals->steps += sim.steps;
 	totals->commits += sim.storage.commits;
@@ -64,7 +38,6 @@ static void run_seed(uint64_t seed, bool verbose, struct totals *totals)
 	totals->starts += sim.world.starts;
 	totals->stops += sim.world.stops;
 	totals->kills += sim.world.kills;
-	running = NULL;
 	sim_fini(&sim);
 }
 
@@ -82,33 +55,43 @@ static void print_totals(uint64_t seeds, const struct totals *totals)
 		(unsigned long long)totals->stops, (unsigned long long)totals->kills);
 }
 
-/* Without end: batches of seeds, each in a process of its own, so that the next seed is tried whatever becomes of
- * this one. */
+struct options {
+	uint64_t seeds, first;
+	bool verbose, soak;
+};
 
-static volatile sig_atomic_t soak_ends;
-
-static void on_end(int number)
-{
-	(void)number;
-	soak_ends = 1;
-}
-
-/* The seed at work is in *shared, for the parent. */
-static void soak_child(uint64_t first, uint64_t *shared)
+/* The seed at work is in *at. */
+static void run_seeds(const struct options *options, uint64_t first, uint64_t count, uint64_t *at)
 {
 	struct totals totals = {0};
 
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	for (*shared = first; *shared < first + SOAK_BATCH; (*shared)++)
-		run_seed(*shared, false, &totals);
-	exit(0);
+	for (*at = first; *at < first + count; (*at)++)
+		run_seed(*at, options->verbose, &totals);
+	if (!options->soak)
+		print_totals(count, &totals);
 }
 
-/* Returns the wait status of the batch. A signal to this process alone ends the batch, too. */
-static int soak_batch(uint64_t first, uint64_t *shared)
+/* Batches of seeds run in processes of their own: whatever ends one, this one can say at which seed. */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
 {
-	int status = 0;
+	(void)number;
+	interrupted = 1;
+}
+
+/* A signal to this process alone ends the batch, too. */
+static void catch_interrupts(void)
+{
+	struct sigaction action = {.sa_handler = on_interrupt}; /* and no SA_RESTART: waitpid returns */
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static pid_t fork_or_exit(void)
+{
 	pid_t child;
 
 	fflush(NULL);
@@ -117,52 +100,50 @@ static int soak_batch(uint64_t first, uint64_t *shared)
 		perror("sim: fork");
 		exit(2);
 	}
-	if (child == 0)
-		soak_child(first, shared);
-	while (waitpid(child, &status, 0) < 0)
-		if (soak_ends)
-			kill(child, SIGTERM);
-	return status;
+	return child;
 }
 
-static void end_softly(void)
+/* Returns whether nothing failed. Otherwise it has said how to replay the seed, which is in *at. */
+static bool run_batch(const struct options *options, uint64_t first, uint64_t count, uint64_t *at)
 {
-	struct sigaction action = {.sa_handler = on_end}; /* and no SA_RESTART: waitpid returns */
+	int status = 0;
+	pid_t child = fork_or_exit();
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
-static int soak(uint64_t seed)
-{
-	uint64_t *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t tried = 0, failed = 0, first;
-
-	if (shared == MAP_FAILED) {
-		perror("sim: mmap");
-		return 2;
+	if (child == 0) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
+		run_seeds(options, first, count, at);
+		exit(0);
 	}
-	end_softly();
-	while (!soak_ends) {
-		int status = soak_batch(seed, shared);
+	while (waitpid(child, &status, 0) < 0)
+		if (interrupted)
+			kill(child, SIGTERM);
+	if (status == 0 || interrupted)
+		return true;
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "sim: seed %llu: ended by signal %d\n", (unsigned long long)*at, WTERMSIG(status));
+	fprintf(stderr, "sim: to replay it: tests/sim/sim --first %llu --seeds 1 --verbose\n",
+		(unsigned long long)*at);
+	return false;
+}
 
-		if (soak_ends)
-			break;
-		first = seed;
-		seed = *shared;
-		if (status != 0) {
+/* Until it is interrupted. A seed that fails does not end it. */
+static int soak(const struct options *options, uint64_t *at)
+{
+	uint64_t seed = options->first, tried = 0, failed = 0;
+
+	while (!interrupted) {
+		uint64_t first = seed;
+
+		if (run_batch(options, first, SOAK_BATCH, at)) {
+			seed = *at;
+		} else {
+			seed = *at + 1;
 			failed++;
-			if (WIFSIGNALED(status))
-				fprintf(stderr, "sim: seed %llu: signal %d ends it\n"
-					"sim: to replay it: tests/sim/sim --first %llu --seeds 1 --verbose\n",
-					(unsigned long long)seed, WTERMSIG(status), (unsigned long long)seed);
-			seed++;
 		}
 		tried += seed - first;
-		printf("sim: seeds %llu to %llu: %llu tried, %llu failed\n", (unsigned long long)first,
-			(unsigned long long)(seed - 1), (unsigned long long)tried,
-			(unsigned long long)failed);
-		fflush(stdout);
+		printf("sim: up to seed %llu: %llu tried, %llu failed\n", (unsigned long long)seed - 1,
+			(unsigned long long)tried, (unsigned long long)failed);
 	}
 	return failed > 0;
 }
@@ -195,11 +176,6 @@ static uint64_t random_seed(void)
 	return seed;
 }
 
-struct options {
-	uint64_t seeds, first;
-	bool verbose, soak;
-};
-
 static void options_parse(struct options *options, int argc, char **argv)
 {
 	static const struct option table[] = {
@@ -231,15 +207,19 @@ static void options_parse(struct options *options, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct options options = {.seeds = 10000, .first = 1};
-	struct totals totals = {0};
+	uint64_t *at = mmap(NULL, sizeof *at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	options_parse(&options, argc, argv);
-	signal(SIGABRT, on_abort);
-	atexit(on_exit_failed);
+	if (at == MAP_FAILED) {
+		perror("sim: mmap");
+		return 2;
+	}
+	if (options.seeds == 1 && !options.soak) { /* in this process, for debuggers */
+		run_seeds(&options, options.first, 1, at);
+		return 0;
+	}
+	catch_interrupts();
 	if (options.soak)
-		return soak(options.first);
-	for (uint64_t seed = options.first; seed < options.first + options.seeds; seed++)
-		run_seed(seed, options.verbose, &totals);
-	print_totals(options.seeds, &totals);
-	return 0;
+		return soak(&options, at);
+	return run_batch(&options, options.first, options.seeds, at) && !interrupted ? 0 : 1;
 }
