@@ -398,7 +398,7 @@ static int server_set_up(struct imd *imd, struct config *config, struct error *e
 	return imd->server != NULL ? 0 : -1;
 }
 
-static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_event_seq,
+static int engine_set_up(struct imd *imd, struct config *config, struct store_history *ret_history,
 	struct error *error)
 {
 	const struct engine_host host = {
@@ -423,7 +423,7 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 		config->mock.seed = chance_seed();
 	driver = mock_new(imd->base, &config->mock);
 	imd->store = NULL; /* the engine's now */
-	imd->engine = engine_new(&config->core, store, driver, &host, ret_event_seq, error);
+	imd->engine = engine_new(&config->core, store, driver, &host, ret_history, error);
 	if (imd->engine == NULL) {
 		inner = *error;
 		return error_set(error, inner.code, "%s is not sound: %s", config->state, inner.text);
@@ -436,7 +436,7 @@ static int engine_set_up(struct imd *imd, struct config *config, uint64_t *ret_e
 static int imd_set_up(struct imd *imd, struct config *config, struct error *error)
 {
 	static const struct id_source ids = {.new_id = chance_id};
-	uint64_t event_seq = 0;
+	struct store_history history;
 
 	notes_init(&imd->notes);
 	imd->deadline_ms = INT64_MAX;
@@ -448,12 +448,12 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 		return -1;
 	if (server_set_up(imd, config, error) < 0)
 		return -1;
-	if (engine_set_up(imd, config, &event_seq, error) < 0)
+	if (engine_set_up(imd, config, &history, error) < 0)
 		return -1;
 	imd->reload.config = config;
 	imd->reload.server = imd->server;
 	imd->reload.engine = imd->engine;
-	server_start(imd->server, imd->engine, event_seq);
+	server_start(imd->server, imd->engine, &history);
 	return 0;
 }
 

@@ -52,7 +52,7 @@ int state_open(const char *path, const struct id_source *ids, struct event_base 
 	struct runner *runner;
 
 	if (strcmp(path, STATE_IN_MEMORY) == 0) {
-		*ret_store = store_memory_new();
+		*ret_store = store_memory_new(ids);
 		return 0;
 	}
 	if (files_make_directory(path, error) < 0)
@@ -97,7 +97,7 @@ static int check_store(const char *path, struct store *store, struct error *erro
 	struct now now = {.mono_ms = 0};
 	struct update update;
 	struct core core;
-	uint64_t event_seq;
+	struct store_history history;
 	int ret;
 
 	core_config_default(&config);
@@ -106,11 +106,11 @@ static int check_store(const char *path, struct store *store, struct error *erro
 	update_init(&update, check_notice, NULL);
 	ret = store_file_verify(store, error);
 	if (ret == 0)
-		ret = store->ops->load(store, &core, &event_seq, error);
+		ret = store->ops->load(store, &core, &history, error);
 	if (ret == 0)
 		ret = core_load_end(&core, &now, &update, error);
 	if (ret == 0)
-		print_summary(path, &core, event_seq);
+		print_summary(path, &core, history.event_seq);
 	update_fini(&update);
 	core_fini(&core);
 	return ret;

@@ -93,6 +93,32 @@ int arg_number(const char *text, const char *what, uint64_t min, uint64_t max, u
 	return refuse(error, what, allowed, text, wrong_or_empty(text, wrong));
 }
 
+static const char *read_position(const char *text, struct position *ret_position)
+{
+	const char *at = strchr(text, '@');
+	const char *wrong = read_range(text, at ? at : text + strlen(text), 0, INT64_MAX, &ret_position->seq);
+
+	ret_position->incarnation = (struct id){0};
+	if (wrong || !at)
+		return wrong;
+	if (id_parse(at + 1, strlen(at + 1), &ret_position->incarnation) < 0 ||
+		!position_has_incarnation(ret_position))
+		return "has no incarnation after the @";
+	return NULL;
+}
+
+int arg_position(const char *text, const char *what, struct position *ret_position, struct error *error)
+{
+	const char *wrong = read_position(text, ret_position);
+	char allowed[120];
+
+	if (!wrong)
+		return 0;
+	snprintf(allowed, sizeof allowed, "SEQ or SEQ@INCARNATION, a whole number from 0 to %" PRIi64 " and a UUID",
+		INT64_MAX);
+	return refuse(error, what, allowed, text, wrong_or_empty(text, wrong));
+}
+
 int arg_size(const char *text, uint32_t *ret_size, struct error *error)
 {
 	uint64_t size;

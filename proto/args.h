@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "position.h"
 
 /* A number of nodes, or a percentage of the size. */
 struct amount {
@@ -33,6 +34,8 @@ int arg_bool(const char *text, const char *what, bool *ret_value, struct error *
 int arg_probability(const char *text, const char *what, uint32_t *ret_millionths, struct error *error);
 /* [a-z0-9][a-z0-9._-]{0,62} */
 int arg_group(const char *text, struct error *error);
+/* "40", or "40@" and an ID, which is the incarnation; 0..2^63-1. */
+int arg_position(const char *text, const char *what, struct position *ret_position, struct error *error);
 /* A list of versions parted by commas; *ret_versions is allocated and then the caller's. */
 int arg_versions(const char *text, const char *what, uint64_t **ret_versions, size_t *ret_count,
 	struct error *error);

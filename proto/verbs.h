@@ -20,7 +20,7 @@
 	OPTION(OPT_ALL, "all", "yes|no", "ended nodes too, as far as they are kept")                   \
 	OPTION(OPT_MARK, "mark", "yes|no", "no takes the mark away")                                   \
 	OPTION(OPT_INITIAL, "initial", "yes|no", "no leaves the records out")                          \
-	OPTION(OPT_SINCE, "since", "SEQ", "begin behind this event instead of now")
+	OPTION(OPT_SINCE, "since", "SEQ@INCARNATION", "begin after this event instead of now")
 
 enum verb_option {
 #define OPTION(enumerator, key, value, help) enumerator,

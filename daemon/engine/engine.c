@@ -237,13 +237,13 @@ static void answer_durable(struct engine *engine)
 	}
 }
 
-static int load(struct engine *engine, uint64_t *ret_seq, struct error *error)
+static int load(struct engine *engine, struct store_history *ret_history, struct error *error)
 {
 	struct update *update = &engine->batches.filling->update;
 	int loaded;
 
 	core_init(&engine->core, &engine->core.config);
-	loaded = engine->store->ops->load(engine->store, &engine->core, ret_seq, error);
+	loaded = engine->store->ops->load(engine->store, &engine->core, ret_history, error);
 	read_clock(engine);
 	if (loaded < 0 || core_load_end(&engine->core, &engine->now, update, error) < 0)
 		return -1;
@@ -270,14 +270,14 @@ static void lose(struct engine *engine, const struct error *why)
 static void load_again(struct engine *engine)
 {
 	struct error error;
-	uint64_t seq;
+	struct store_history history;
 
 	core_fini(&engine->core);
-	if (load(engine, &seq, &error) < 0) {
+	if (load(engine, &history, &error) < 0) {
 		lose(engine, &error);
 		return;
 	}
-	assert(seq == engine->committed_seq);
+	assert(history.event_seq == engine->committed_seq);
 	engine->core.counters = engine->counters;
 	engine->lost = false;
 	engine->more = true;
@@ -555,7 +555,7 @@ const struct engine_stats *engine_stats(const struct engine *engine)
 }
 
 struct engine *engine_new(const struct core_config *config, struct store *store,
-	struct driver *driver, const struct engine_host *host, uint64_t *ret_event_seq,
+	struct driver *driver, const struct engine_host *host, struct store_history *ret_history,
 	struct error *error)
 {
 	struct engine *engine = mem_zalloc(1, sizeof *engine);
@@ -572,11 +572,11 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	TAILQ_INIT(&engine->queued);
 	TAILQ_INIT(&engine->readers);
 	errands_init(&engine->errands, store, wake_for_errand, engine);
-	if (load(engine, ret_event_seq, error) < 0) {
+	if (load(engine, ret_history, error) < 0) {
 		engine_free(engine);
 		return NULL;
 	}
-	engine->committed_seq = *ret_event_seq;
+	engine->committed_seq = ret_history->event_seq;
 	engine->more = true;
 	engine_wake(engine);
 	return engine;

@@ -56,7 +56,7 @@ TAILQ_HEAD(engine_requests, engine_request);
 
 /* The engine takes the store and the driver over, also where it fails. Loads what is stored. */
 struct engine *engine_new(const struct core_config *config, struct store *store,
-	struct driver *driver, const struct engine_host *host, uint64_t *ret_event_seq,
+	struct driver *driver, const struct engine_host *host, struct store_history *ret_history,
 	struct error *error);
 void engine_free(struct engine *engine);
 

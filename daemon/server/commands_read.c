@@ -187,27 +187,37 @@ static int watch_target(struct session *session, const struct request *request,
 	return 0;
 }
 
-/* From which event on; ERR_GONE where it is not kept, or has not been yet. */
+/* Events of another incarnation have other numbers: those of a state that was restored, or is new. */
+static int watch_other_incarnation(const struct server *server, const struct position *since, struct error *error)
+{
+	char incarnation[ID_TEXT_LEN + 1];
+
+	id_format_z(&server->incarnation, incarnation);
+	return error_set(error, ERR_GONE, "incarnation=%s is the one of the state; since=%" PRIu64
+		" is of another, before the state was restored or created", incarnation, since->seq);
+}
+
+/* From which event on; ERR_GONE if it is not kept, has not been yet, or was one of another incarnation. */
 static int watch_since(const struct server *server, const char *text, uint64_t *ret_seq,
 	struct error *error)
 {
 	const struct ring *ring = &server->ring;
+	struct position since;
 
-	if (arg_number(text, "since", 0, INT64_MAX, ret_seq, error) < 0)
+	if (arg_position(text, "since", &since, error) < 0)
 		return -1;
-	if (*ret_seq + 1 < ring->first || *ret_seq > ring->published)
+	if (position_has_incarnation(&since) && !id_equal(&since.incarnation, &server->incarnation))
+		return watch_other_incarnation(server, &since, error);
+	if (since.seq + 1 < ring->first || since.seq > ring->published)
 		return error_set(error, ERR_GONE, "since=%" PRIu64 " is not kept; %" PRIu64
-			" to %" PRIu64 " are", *ret_seq, ring->first - 1, ring->published);
+			" to %" PRIu64 " are", since.seq, ring->first - 1, ring->published);
+	*ret_seq = since.seq;
 	return 0;
 }
 
 static void watch_at_once(struct session *session, uint64_t seq)
 {
-	struct buf *out = &session->server->out;
-
-	buf_add_str(out, "OK seq=");
-	buf_add_u64(out, seq);
-	buf_add_char(out, '\n');
+	watch_add_ok(session->server, seq);
 	watch_begin(session);
 }
 

@@ -16,9 +16,13 @@ static uint64_t all_plans(const struct core_counters *counters)
 
 static void stats_server(struct buf *out, const struct server *server)
 {
+	char incarnation[ID_TEXT_LEN + 1];
+
 	records_stat_text(out, "version", PACKAGE_VERSION);
 	records_stat_text(out, "driver", server->config.driver);
 	records_stat_text(out, "store", server->config.store);
+	id_format_z(&server->incarnation, incarnation);
+	records_stat_text(out, "incarnation", incarnation);
 	records_stat(out, "uptime-ms", (uint64_t)(engine_now(server->engine).mono_ms - server->started_ms));
 	records_stat(out, "clients", server->clients);
 	records_stat(out, "watchers", server->watchers.count);

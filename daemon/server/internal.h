@@ -43,6 +43,7 @@ struct server {
 	struct access access;
 	struct event *recheck;     /* ends watches of users who may not read any more */
 	struct ring ring;
+	struct id incarnation;     /* that the numbers in the ring belong to */
 	struct watchers watchers;
 	struct origins origins;
 	struct audit audit;

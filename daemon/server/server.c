@@ -233,12 +233,13 @@ struct server *server_new(struct event_base *base, const struct server_config *c
 	return server;
 }
 
-void server_start(struct server *server, struct engine *engine, uint64_t event_seq)
+void server_start(struct server *server, struct engine *engine, const struct store_history *history)
 {
 	struct now now = engine_now(engine);
 
 	if (server->ring.last == 0)
-		ring_init(&server->ring, server->ring.keep, event_seq);
+		ring_init(&server->ring, server->ring.keep, history->event_seq);
+	server->incarnation = history->incarnation;
 	server->engine = engine;
 	server->started_ms = now.mono_ms;
 	server->started_us = now.wall_us;

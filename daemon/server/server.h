@@ -32,8 +32,9 @@ struct server_config {
  * ERR_BAD_ARGUMENT, ERR_INTERNAL otherwise. */
 struct server *server_new(struct event_base *base, const struct server_config *config,
 	struct error *error);
-/* Begins to accept. The engine must outlive the server's clients (server_stop). */
-void server_start(struct server *server, struct engine *engine, uint64_t event_seq);
+/* Begins to accept. Events are numbered after those of the history. The engine must outlive the server's clients
+ * (server_stop). */
+void server_start(struct server *server, struct engine *engine, const struct store_history *history);
 /* Goes by other rules from here on. Clients that are there stay, but for those that watch and may not any
  * more; events that are not to be kept any more go with the next commit. */
 void server_configure(struct server *server, const struct server_rules *rules);

@@ -14,13 +14,10 @@ void session_listing_drop(struct session *session)
 	session->listing_on = false;
 }
 
-/* The last line of the reply. */
-static void session_listing_finish(struct session *session)
+static void session_add_ok(const struct session *session)
 {
 	struct buf *out = &session->server->out;
 
-	if (session->finish == FINISH_METRICS)
-		metrics_end(out);
 	buf_add(out, "OK", 2);
 	if (session->finish == FINISH_PLAN) {
 		record_id(out, "graph", &session->listing.graph);
@@ -28,10 +25,21 @@ static void session_listing_finish(struct session *session)
 		record_u64(out, "tasks", session->plan.tasks);
 		record_u64(out, "min-available", session->plan.min_available);
 		record_u64(out, "max-live", session->plan.max_live);
-	} else if (session->finish == FINISH_WATCH) {
-		record_u64(out, "seq", session->watch.cursor);
 	}
 	buf_add_char(out, '\n');
+}
+
+/* The last line of the reply. */
+static void session_listing_finish(struct session *session)
+{
+	struct buf *out = &session->server->out;
+
+	if (session->finish == FINISH_METRICS)
+		metrics_end(out);
+	if (session->finish == FINISH_WATCH)
+		watch_add_ok(session->server, session->watch.cursor);
+	else
+		session_add_ok(session);
 	session_listing_drop(session);
 	if (session->finish == FINISH_WATCH)
 		watch_begin(session);

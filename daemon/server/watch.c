@@ -6,6 +6,7 @@
 
 #include "internal.h"
 #include "proto/names.h"
+#include "proto/position.h"
 
 enum {
 	FEED_BYTES = 128 * 1024,    /* for one watcher in one turn, */
@@ -327,6 +328,15 @@ void watch_prepare(struct session *session, const struct watch_filter *filter, u
 	session->watch.state = WATCH_PENDING;
 	session->watch.over = false;
 	session->server->watchers.count++;
+}
+
+void watch_add_ok(struct server *server, uint64_t seq)
+{
+	struct position position = {.seq = seq, .incarnation = server->incarnation};
+
+	buf_add(&server->out, "OK", 2);
+	position_add_keys(&server->out, &position);
+	buf_add_char(&server->out, '\n');
 }
 
 static void watch_go(struct session *session)

@@ -80,6 +80,8 @@ void watchers_hurry(struct server *server, uint64_t seq);
 
 /* Begins a watch behind the event `cursor`; nothing is written before watch_begin. */
 void watch_prepare(struct session *session, const struct watch_filter *filter, uint64_t cursor);
+/* Adds the line that joins the records and the events of a watch, "OK seq=40 incarnation=...", to the replies. */
+void watch_add_ok(struct server *server, uint64_t seq);
 /* The reply to WATCH is on its way: events may follow. */
 void watch_begin(struct session *session);
 void watch_end(struct session *session);

@@ -74,7 +74,7 @@ static void trim_log(struct store_file *file)
 
 /* ---- loading ------------------------------------------------------------------------------- */
 
-static int file_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
+static int file_load(struct store *store, struct core *core, struct store_history *ret_history,
 	struct error *error)
 {
 	struct store_file *file = file_of(store);
@@ -83,7 +83,7 @@ static int file_load(struct store *store, struct core *core, uint64_t *ret_event
 	pthread_mutex_lock(&file->mutex);
 	trim_log(file);
 	node_serials_fini(&file->serials);
-	ret = load_tables(file->db, core, &file->serials, ret_event_seq, error);
+	ret = load_tables(file->db, core, &file->serials, ret_history, error);
 	pthread_mutex_unlock(&file->mutex);
 	return ret;
 }

@@ -264,18 +264,16 @@ static int load_nodes(struct db *db, struct core *core, struct node_serials *ser
 
 /* ---- the daemon ---------------------------------------------------------------------------- */
 
-static int load_daemon_row(struct cursor *cursor, uint64_t *ret_event_seq, struct error *error)
+static int load_daemon_row(struct cursor *cursor, struct store_history *ret_history, struct error *error)
 {
-	struct id incarnation;
-
-	*ret_event_seq = cursor_number(cursor, 1, "event_seq", SERIAL_MAX);
-	cursor_id(cursor, 2, "incarnation", !cursor_is_null(cursor, 2), &incarnation);
+	ret_history->event_seq = cursor_number(cursor, 1, "event_seq", SERIAL_MAX);
+	cursor_id(cursor, 2, "incarnation", !cursor_is_null(cursor, 2), &ret_history->incarnation);
 	cursor_number(cursor, 3, "commits", SERIAL_MAX);
 	return cursor_check(cursor, (int64_t)cursor_number(cursor, 0, "one", 1), error);
 }
 
 /* There is one row. A file that is only read may have no incarnation. */
-static int load_daemon(struct db *db, uint64_t *ret_event_seq, struct error *error)
+static int load_daemon(struct db *db, struct store_history *ret_history, struct error *error)
 {
 	struct cursor cursor;
 	int row, ret = -1;
@@ -284,7 +282,7 @@ static int load_daemon(struct db *db, uint64_t *ret_event_seq, struct error *err
 		return -1;
 	row = db_next(cursor.statement, error);
 	if (row > 0)
-		ret = load_daemon_row(&cursor, ret_event_seq, error);
+		ret = load_daemon_row(&cursor, ret_history, error);
 	else if (row == 0)
 		error_set(error, ERR_STORAGE, "table daemon: its row is missing");
 	db_finish(cursor.statement);
@@ -292,9 +290,9 @@ static int load_daemon(struct db *db, uint64_t *ret_event_seq, struct error *err
 }
 
 int load_tables(struct db *db, struct core *core, struct node_serials *serials,
-	uint64_t *ret_event_seq, struct error *error)
+	struct store_history *ret_history, struct error *error)
 {
-	if (load_daemon(db, ret_event_seq, error) < 0)
+	if (load_daemon(db, ret_history, error) < 0)
 		return -1;
 	if (load_groups(db, core, error) < 0 || load_specs(db, core, error) < 0)
 		return -1;

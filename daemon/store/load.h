@@ -4,12 +4,13 @@
 
 #include "rows.h"
 #include "sqlite.h"
+#include "store.h"
 
 /* Loads all that is stored into a core fresh from core_init, up to but without core_load_end, and the
  * numbers of the nodes into serials, which are empty. ERR_STORAGE says what cannot be so: in which
  * table, and where. */
 int load_tables(struct db *db, struct core *core, struct node_serials *serials,
-	uint64_t *ret_event_seq, struct error *error);
+	struct store_history *ret_history, struct error *error);
 
 /* Reads one ended graph with its tasks; it is the caller's, and in no group. ERR_GONE where it is not
  * stored. */

@@ -3,13 +3,17 @@
 #include "proto/mem.h"
 #include "store.h"
 
-static int memory_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
+struct store_memory {
+	struct store store;
+	struct id incarnation;
+};
+
+static int memory_load(struct store *store, struct core *core, struct store_history *ret_history,
 	struct error *error)
 {
-	(void)store;
 	(void)core;
 	(void)error;
-	*ret_event_seq = 0;
+	*ret_history = (struct store_history){.incarnation = ((struct store_memory *)store)->incarnation};
 	return 0;
 }
 
@@ -43,7 +47,7 @@ static void memory_free(struct store *store)
 	free(store);
 }
 
-struct store *store_memory_new(void)
+struct store *store_memory_new(const struct id_source *ids)
 {
 	static const struct store_ops ops = {
 		.name = "memory",
@@ -53,8 +57,9 @@ struct store *store_memory_new(void)
 		.copy_begin = memory_copy_begin,
 		.free = memory_free,
 	};
-	struct store *store = mem_zalloc(1, sizeof *store);
+	struct store_memory *memory = mem_zalloc(1, sizeof *memory);
 
-	store->ops = &ops;
-	return store;
+	memory->store.ops = &ops;
+	ids->new_id(ids->arg, &memory->incarnation);
+	return &memory->store;
 }

@@ -22,15 +22,22 @@ enum { STORE_COPY_PIECE = 8 * LIMIT_DATA };
  * copy_end is left. */
 typedef void store_read_fn(void *arg, const void *data, size_t len, const struct error *error);
 
+/* The history that a state belongs to. Numbers of events mean the same within one incarnation alone; a state that is
+ * new, and each copy that is put into use, has another (schema.h). */
+struct store_history {
+	struct id incarnation; /* zero: the state was never in use, and is only read */
+	uint64_t event_seq;    /* the number of the last event that was stored */
+};
+
 struct store {
 	const struct store_ops *ops;
 };
 
 struct store_ops {
 	const char *name;
-	/* Loads everything into a core fresh from core_init, up to but without core_load_end; *ret_event_seq is
-	 * the number of the last event that was stored. Not while a commit is under way. */
-	int (*load)(struct store *store, struct core *core, uint64_t *ret_event_seq,
+	/* Loads everything into a core fresh from core_init, up to but without core_load_end. A store has the same
+	 * incarnation each time. Not while a commit is under way. */
+	int (*load)(struct store *store, struct core *core, struct store_history *ret_history,
 		struct error *error);
 	/* Begins to store the changes, and the number of the last event they told. What they name is read
 	 * before the call returns; names of groups stay until the store is freed. done is called once,
@@ -56,8 +63,8 @@ struct store_ops {
 	void (*free)(struct store *store);
 };
 
-/* Keeps nothing: every commit succeeds at once, and there is never anything to load. */
-struct store *store_memory_new(void);
+/* Keeps nothing: every commit succeeds at once, and there is never anything to load. Its incarnation is from `ids`. */
+struct store *store_memory_new(const struct id_source *ids);
 
 /* Keeps everything in a file, which is made if it is not there, and brought up to date. It must be a regular file
  * of the effective user with one name, in a directory to which nobody else can write (files.h), and is this

@@ -228,6 +228,8 @@ static void bench_init(struct bench *bench, bool format, bool keep)
 		.notice = host_notice, .last_seq = host_last_seq, .publish = host_publish, .retract = host_retract,
 		.storage = host_storage, .arg = bench,
 	};
+	struct id_source ids = {.new_id = new_id, .arg = bench};
+	struct store_history history;
 	struct core_config config;
 	struct error error;
 
@@ -245,10 +247,11 @@ static void bench_init(struct bench *bench, bool format, bool keep)
 	bench->driver->driver.ops = &instant_ops;
 	if (format)
 		ring_init(&bench->ring, KEEP_EVENTS, 0);
-	bench->engine = engine_new(&config, store_memory_new(), &bench->driver->driver, &host,
-		&bench->seq, &error);
+	bench->engine = engine_new(&config, store_memory_new(&ids), &bench->driver->driver, &host,
+		&history, &error);
 	if (bench->engine == NULL)
 		bench_die("%s", error.text);
+	bench->seq = history.event_seq;
 }
 
 static void bench_fini(struct bench *bench)

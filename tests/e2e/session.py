@@ -112,7 +112,7 @@ def down_to_nothing(client, watcher):
 
 def whole_session(client, watcher):
     begin_with_nothing(client)
-    equal(str(watcher.ok("WATCH ALL").end), "OK seq=0", "WATCH ALL")
+    equal(watcher.ok("WATCH ALL").end.number("seq"), 0, "seq of WATCH ALL")
     first = three_nodes(client, watcher)
     chain_of_six(client, watcher, first)
     down_to_nothing(client, watcher)

@@ -195,19 +195,21 @@ void sim_boot(struct sim *sim)
 	const struct engine_host host = {host_now, host_mono_us, host_wake, host_arm, host_notice,
 		host_last_seq, host_publish, host_retract, host_storage, sim};
 	struct error error = {0};
-	uint64_t seq;
+	struct store_history history;
 
 	sim_say(sim, "boot");
 	sim->dying = sim->storage.told_failed = false;
 	sim->event_seq = sim->published = sim->storage.rows.event_seq;
 	losses_boot(sim);
 	sim->driver = world_driver_new(sim);
-	sim->engine = engine_new(&sim->config.core, storage_store_new(sim), sim->driver, &host, &seq,
+	sim->engine = engine_new(&sim->config.core, storage_store_new(sim), sim->driver, &host, &history,
 		&error);
 	if (!sim->engine)
 		sim_fail(sim, "the stored state cannot be loaded: %s", error.text);
-	if (seq != sim->storage.rows.event_seq)
+	if (history.event_seq != sim->storage.rows.event_seq)
 		sim_fail(sim, "the event sequence was lost");
+	if (!id_equal(&history.incarnation, &sim->storage.rows.incarnation))
+		sim_fail(sim, "the incarnation was lost");
 	sim->last_compared = UINT64_MAX;
 	sim->loaded = true;
 }
@@ -430,6 +432,7 @@ void sim_init(struct sim *sim, uint64_t seed, const struct sim_config *config)
 		.probe_timer = TIMER_NONE};
 	sim->config.core.new_id = new_id;
 	sim->config.core.new_id_arg = sim;
+	new_id(sim, &sim->storage.rows.incarnation);
 	timers_init(&sim->queue);
 	TAILQ_INIT(&sim->requests);
 }

@@ -99,6 +99,7 @@ struct rows {
 	struct node_row **nodes;
 	uint32_t node_count;
 	uint64_t event_seq;
+	struct id incarnation;
 };
 
 /* What a commit has copied and not yet stored. */

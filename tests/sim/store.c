@@ -15,7 +15,7 @@ static struct sim *store_sim(struct store *store)
 	return ((struct sim_store *)store)->sim;
 }
 
-static int storage_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
+static int storage_load(struct store *store, struct core *core, struct store_history *ret_history,
 	struct error *error)
 {
 	struct sim *sim = store_sim(store);
@@ -32,7 +32,7 @@ static int storage_load(struct store *store, struct core *core, uint64_t *ret_ev
 			rows_load(sim, core, error);
 		return error_set(error, ERR_INTERNAL, "the disk cannot be read");
 	}
-	*ret_event_seq = storage->rows.event_seq;
+	*ret_history = (struct store_history){storage->rows.incarnation, storage->rows.event_seq};
 	return rows_load(sim, core, error);
 }
 

@@ -30,6 +30,7 @@ static struct {
 	/* Of the store: */
 	bool unreadable;
 	uint64_t seq, flying_seq;
+	struct id incarnation;
 	store_done_fn *done; /* NULL: no commit under way */
 	void *done_arg;
 	bool copying;
@@ -41,12 +42,12 @@ static struct {
 
 /* A store that keeps nothing but the number of the last event. */
 
-static inline int house_load(struct store *store, struct core *core, uint64_t *ret_event_seq,
+static inline int house_load(struct store *store, struct core *core, struct store_history *ret_history,
 	struct error *error)
 {
 	(void)store;
 	(void)core;
-	*ret_event_seq = house.seq;
+	*ret_history = (struct store_history){.incarnation = house.incarnation, .event_seq = house.seq};
 	return house.unreadable ? error_set(error, ERR_INTERNAL, "no memory") : 0;
 }
 
@@ -203,6 +204,9 @@ static inline void connect_client(int client)
 	run();
 }
 
+/* The end of the reply to WATCH in a house that has just begun: its incarnation is all 0x77. */
+#define HOUSE_WATCHED "OK seq=0 incarnation=77777777-7777-7777-7777-777777777777\n"
+
 static inline void begin(void)
 {
 	struct server_config server = {.path = house.address.sun_path, .mode = 0600,
@@ -211,9 +215,10 @@ static inline void begin(void)
 	struct mock_config mock = {0};
 	struct core_config core;
 	struct error error;
-	uint64_t seq;
+	struct store_history history;
 
 	memset(&house, 0, sizeof house);
+	memset(&house.incarnation, 0x77, sizeof house.incarnation);
 	strcpy(house.directory, "/tmp/imd-house-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(house.directory));
 	house.address.sun_family = AF_UNIX;
@@ -228,9 +233,10 @@ static inline void begin(void)
 	core.keep_tasks = 0;
 	house.engine = engine_new(&core, store_new(), mock_new(house.base, &mock),
 		&(struct engine_host){host_now, host_mono_us, host_wake, host_arm, server_notice,
-			server_last_seq, server_publish, server_retract, host_storage, house.server}, &seq, &error);
+			server_last_seq, server_publish, server_retract, host_storage, house.server}, &history,
+		&error);
 	ck_assert_msg(house.engine != NULL, "%s", error.text);
-	server_start(house.server, house.engine, seq);
+	server_start(house.server, house.engine, &history);
 	for (int i = 0; i < CLIENTS; i++)
 		connect_client(i);
 }

@@ -199,12 +199,14 @@ static inline void keep_commit(void)
  * made. What was not committed is lost. */
 static inline int keep_load(struct error *error)
 {
+	struct store_history history = {.event_seq = keep.seq};
 	int ret;
 
 	core_fini(&keep.core);
 	update_clear(&keep.update);
 	core_init(&keep.core, &keep.config);
-	ret = keep.store->ops->load(keep.store, &keep.core, &keep.seq, error);
+	ret = keep.store->ops->load(keep.store, &keep.core, &history, error);
+	keep.seq = history.event_seq;
 	if (ret == 0)
 		return 0;
 	core_fini(&keep.core);

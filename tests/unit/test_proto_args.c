@@ -200,6 +200,65 @@ START_TEST(test_duration)
 }
 END_TEST
 
+#define INCARNATION "0f1e2d3c-4b5a-4678-8796-a5b4c3d2e1f0"
+
+START_TEST(a_position_is_a_number_and_maybe_an_incarnation)
+{
+	static const struct {
+		const char *text, *written;
+		uint64_t seq;
+	} good[] = {
+		{"0", "0", 0},
+		{"040", "40", 40},
+		{"9223372036854775807", "9223372036854775807", INT64_MAX},
+		{"40@" INCARNATION, "40@" INCARNATION, 40},
+		{"0@0F1E2D3C-4B5A-4678-8796-A5B4C3D2E1F0", "0@" INCARNATION, 0},
+	};
+	struct position position;
+	struct error error;
+
+	for (size_t i = 0; i < COUNT(good); i++) {
+		struct buf buf = BUF_INIT;
+
+		ck_assert_int_eq(arg_position(good[i].text, "since", &position, &error), 0);
+		ck_assert_uint_eq(position.seq, good[i].seq);
+		ck_assert_int_eq(position_has_incarnation(&position), strchr(good[i].text, '@') != NULL);
+		position_add(&buf, &position);
+		buf_add_char(&buf, '\0');
+		ck_assert_str_eq(buf.data, good[i].written);
+		buf_fini(&buf);
+	}
+}
+END_TEST
+
+START_TEST(a_position_of_another_form_is_refused)
+{
+	static const char *const wrong[] = {"", "@", "40@", "@" INCARNATION, "-1@" INCARNATION, "x@" INCARNATION,
+		"40@" INCARNATION "0", "40@" INCARNATION "@", "40@0f1e2d3c", "40@ " INCARNATION, " 40", "40 ", "0x28",
+		"40@@" INCARNATION, "9223372036854775808", "9223372036854775808@" INCARNATION, INCARNATION,
+		"18446744073709551616@" INCARNATION, "40@00000000-0000-0000-0000-000000000000"};
+	struct position position;
+	struct error error;
+
+	for (size_t i = 0; i < COUNT(wrong); i++)
+		assert_refused(arg_position(wrong[i], "since", &position, &error), &error, "since", wrong[i]);
+}
+END_TEST
+
+START_TEST(a_position_is_told_with_its_incarnation)
+{
+	struct position position = {.seq = 40};
+	struct buf buf = BUF_INIT;
+
+	position_add_keys(&buf, &position);
+	ck_assert_int_eq(id_parse(INCARNATION, ID_TEXT_LEN, &position.incarnation), 0);
+	position_add_keys(&buf, &position);
+	buf_add_char(&buf, '\0');
+	ck_assert_str_eq(buf.data, " seq=40 seq=40 incarnation=" INCARNATION);
+	buf_fini(&buf);
+}
+END_TEST
+
 START_TEST(test_bool)
 {
 	static const char *const wrong[] = {"", "y", "Yes", "YES", "true", "1", "0", "no ", "off"};
@@ -371,6 +430,9 @@ static Suite *args_suite(void)
 	tcase_add_test(args, test_amount);
 	tcase_add_test(args, test_amount_format);
 	tcase_add_test(args, test_duration);
+	tcase_add_test(args, a_position_is_a_number_and_maybe_an_incarnation);
+	tcase_add_test(args, a_position_of_another_form_is_refused);
+	tcase_add_test(args, a_position_is_told_with_its_incarnation);
 	tcase_add_test(args, test_bool);
 	tcase_add_test(args, test_probability);
 	tcase_add_test(args, test_group);

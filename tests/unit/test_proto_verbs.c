@@ -109,7 +109,7 @@ START_TEST(test_usage)
 	ck_assert_str_eq(text, "MARK node [group=NAME] [mark=yes|no]");
 	verb_usage(VERB_watch, text, sizeof text);
 	ck_assert_str_eq(text,
-		"WATCH NODES|GRAPHS|TASKS|ALL [graph] [group=NAME] [initial=yes|no] [since=SEQ]");
+		"WATCH NODES|GRAPHS|TASKS|ALL [graph] [group=NAME] [initial=yes|no] [since=SEQ@INCARNATION]");
 	verb_usage(VERB_plan, text, sizeof text);
 	ck_assert_str_eq(text, "PLAN size version [group=NAME] [max-surge=N|P%] "
 			       "[max-unavailable=N|P%] [max-parallel=N] [min-ready=DURATION] "

@@ -46,7 +46,7 @@ START_TEST(who_waits_for_nothing_is_told_at_once)
 {
 	begin();
 	say(1, "WATCH ALL initial=no\n");
-	ck_assert_str_eq(got(1), "OK seq=0\n");
+	ck_assert_str_eq(got(1), HOUSE_WATCHED);
 	say(2, "UPDATE 1 "); /* a request that is not whole is not begun */
 	begin_drain();
 	for (int client = 0; client < CLIENTS; client++)

@@ -154,7 +154,7 @@ START_TEST(a_watch_goes_on_behind_the_load)
 {
 	begin();
 	say(1, "WATCH GRAPHS\n");
-	ck_assert_str_eq(got(1), "OK seq=0\n");
+	ck_assert_str_eq(got(1), HOUSE_WATCHED);
 	lose_state();
 	house.now_ms += 999;
 	say(0, "SPEC\n");

@@ -260,7 +260,7 @@ START_TEST(a_change_of_one_who_may_not_watch_any_more_is_not_called_denied)
 		.access = {.admin_group = "admins"}});
 	for (int client = 0; client < 2; client++) {
 		say(client, "WATCH ALL initial=no\n");
-		ck_assert_str_eq(got(client), "OK seq=0\n");
+		ck_assert_str_eq(got(client), HOUSE_WATCHED);
 	}
 	say(0, "UPDATE 0 1\n");
 	server_configure(house.server, &rules);

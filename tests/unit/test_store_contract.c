@@ -11,6 +11,11 @@ static struct store *open_state(void)
 	return open_file(path, runner_at_once());
 }
 
+static struct store *memory_new(void)
+{
+	return store_memory_new(&incarnations);
+}
+
 /* ---- every store --------------------------------------------------------------------------- */
 
 static const struct kind {
@@ -18,7 +23,7 @@ static const struct kind {
 	struct store *(*open)(void);
 	bool keeps; /* what was committed is there when it is opened again */
 } kinds[] = {
-	{"memory", store_memory_new, false},
+	{"memory", memory_new, false},
 	{"sqlite", open_state, true},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
@@ -256,14 +261,14 @@ static void check_copy(void)
 	struct core fresh;
 	struct store *copy;
 	struct error error;
-	uint64_t seq;
+	struct store_history history;
 
 	copies_done = 0;
 	copy_start();
 	must(copies_done == 1 && !copy_failed);
 	copy = open_file_to_read(copy_path);
 	core_init(&fresh, &keep.config);
-	must(copy->ops->load(copy, &fresh, &seq, &error) == 0 && seq == keep.seq);
+	must(copy->ops->load(copy, &fresh, &history, &error) == 0 && history.event_seq == keep.seq);
 	after = state_text(&fresh);
 	state_expect(after, before, "of a copy");
 	core_fini(&fresh);

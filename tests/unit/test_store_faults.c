@@ -52,15 +52,16 @@ static void check_store(struct store *store, const char *when)
 {
 	struct core fresh;
 	struct error error;
-	uint64_t seq, ids = keep.ids;
+	struct store_history history;
+	uint64_t ids = keep.ids;
 	char *is;
 
 	core_init(&fresh, &keep.config);
-	if (store->ops->load(store, &fresh, &seq, &error) < 0)
+	if (store->ops->load(store, &fresh, &history, &error) < 0)
 		ck_abort_msg("%s: %s", when, error.text);
 	is = state_text(&fresh);
-	must(seq == last_seq || (next && seq == last_seq + 1));
-	state_expect(is, seq == last_seq ? last : next, when);
+	must(history.event_seq == last_seq || (next && history.event_seq == last_seq + 1));
+	state_expect(is, history.event_seq == last_seq ? last : next, when);
 	free(is);
 	core_fini(&fresh);
 	store_close(store);
