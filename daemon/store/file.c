@@ -90,14 +90,38 @@ static int file_load(struct store *store, struct core *core, struct store_histor
 
 /* ---- commits ------------------------------------------------------------------------------- */
 
+typedef int write_fn(struct store_file *file, struct error *error);
+
+static int write_and_trim(struct store_file *file, write_fn *write, struct error *error)
+{
+	int ret = write(file, error);
+
+	file->untrimmed = file->untrimmed || ret < 0;
+	trim_log(file);
+	return ret;
+}
+
+/* If the disk is full, the room that the log takes may do. */
+static int write_once_more(struct store_file *file, write_fn *write, struct error *error)
+{
+	int ret = write_and_trim(file, write, error);
+
+	if (ret < 0 && db_write_failed(file->db) && db_empty_log(file->db) == 0)
+		ret = write_and_trim(file, write, error);
+	return ret;
+}
+
+static int write_rows(struct store_file *file, struct error *error)
+{
+	return tables_write(&file->tables, &file->rows, error);
+}
+
 static void commit_work(void *arg)
 {
 	struct store_file *file = arg;
 
 	pthread_mutex_lock(&file->mutex);
-	file->failed = tables_write(&file->tables, &file->rows, &file->error) < 0;
-	file->untrimmed = file->untrimmed || file->failed;
-	trim_log(file);
+	file->failed = write_once_more(file, write_rows, &file->error) < 0;
 	pthread_mutex_unlock(&file->mutex);
 }
 
@@ -125,14 +149,17 @@ static void file_commit(struct store *store, const struct core *core,
 
 /* ---- probes -------------------------------------------------------------------------------- */
 
+static int write_nothing(struct store_file *file, struct error *error)
+{
+	return schema_touch(file->db, error);
+}
+
 static void probe_work(void *arg)
 {
 	struct store_file *file = arg;
 
 	pthread_mutex_lock(&file->mutex);
-	file->probe.failed = schema_touch(file->db, &file->probe.error) < 0;
-	file->untrimmed = file->untrimmed || file->probe.failed;
-	trim_log(file);
+	file->probe.failed = write_once_more(file, write_nothing, &file->probe.error) < 0;
 	pthread_mutex_unlock(&file->mutex);
 }
 

@@ -149,7 +149,6 @@ static const char *const copy_settings[] = {
  * of one file; FULL has it wait for that. */
 static const char *const settings[] = {
 	"PRAGMA synchronous = FULL",
-	"PRAGMA journal_size_limit = 67108864",
 	"PRAGMA cache_size = -8192",
 	"PRAGMA temp_store = MEMORY",
 };
@@ -336,7 +335,8 @@ static int use_wal(struct db *db, const char *name, struct error *error)
 	else if (mode == NULL || strcmp(mode, "wal") != 0)
 		ret = error_set(error, ERR_STORAGE, "%s cannot be used with a write-ahead log", name);
 	db_finish(statement);
-	return ret;
+	/* The next transaction creates the log if the file had none; so it is there from here on. */
+	return ret < 0 ? -1 : db_run(db, "BEGIN IMMEDIATE; ROLLBACK", error);
 }
 
 static int migrate_once(struct db *db, int64_t version, struct error *error)

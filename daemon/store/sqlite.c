@@ -11,6 +11,7 @@
 #include "files.h"
 #include "guard.h"
 #include "proto/mem.h"
+#include "sqlite_layer.h"
 #include "sqlite_log.h"
 
 struct db {
@@ -18,6 +19,9 @@ struct db {
 	char *path;
 	char *name; /* for messages */
 	struct sqlite_log log;
+	struct sqlite_watch watch;
+	int (*committing)(void *arg); /* of db_watch; NULL: none */
+	void *committing_arg;
 };
 
 /* A statement of ours is one of SQLite's. */
@@ -34,17 +38,71 @@ static int fail(sqlite3 *sqlite, struct error *error)
 		sqlite != NULL ? sqlite3_errmsg(sqlite) : sqlite3_errstr(SQLITE_NOMEM));
 }
 
+/* ---- the log ------------------------------------------------------------------------------- */
+
+/* A commit whose pages have no room in the file could not be copied there if the disk stays full. */
+static int on_committing(void *arg, int64_t pages)
+{
+	struct db *db = arg;
+
+	if (sqlite_log_reserve(&db->log, pages) < 0) {
+		db->watch.write_failed = true;
+		return -1;
+	}
+	return db->committing ? db->committing(db->committing_arg) : 0;
+}
+
+void db_watch(struct db *db, int (*committing)(void *arg), void *arg)
+{
+	db->committing = committing;
+	db->committing_arg = arg;
+}
+
+bool db_write_failed(struct db *db)
+{
+	bool failed = db->watch.write_failed;
+
+	db->watch.write_failed = false;
+	return failed;
+}
+
+int64_t db_log_size(struct db *db)
+{
+	return sqlite_log_size(&db->log);
+}
+
+int db_checkpoint(struct db *db)
+{
+	return sqlite_log_checkpoint(&db->log);
+}
+
+int db_empty_log(struct db *db)
+{
+	return sqlite_log_empty(&db->log);
+}
+
+void db_keep_files(struct db *db)
+{
+	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+int db_trim_log(struct db *db)
+{
+	return sqlite_log_trim(&db->log);
+}
+
 /* ---- opening ------------------------------------------------------------------------------- */
 
 /* Why a file cannot be opened or made; 0: not known. What SQLite tried last may have been one way of
- * several, or to close it. */
-static int system_error(const struct db *db)
+ * several, or to close it; and it notes the errno of these codes alone, others leave an older one. */
+static int system_error(const struct db *db, int code)
 {
+	bool noted = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
 	char *folder, *slash;
 	int error;
 
 	if (access(db->path, R_OK | W_OK) == 0)
-		return db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
+		return db->sqlite != NULL && noted ? sqlite3_system_errno(db->sqlite) : 0;
 	if (errno != ENOENT)
 		return errno;
 	folder = mem_strdup(db->path);
@@ -73,7 +131,7 @@ static int open_failed(struct db *db, int code, struct error *error)
 	case SQLITE_INTERRUPT:
 		return fail(db->sqlite, error);
 	default:
-		os_error = system_error(db);
+		os_error = system_error(db, code);
 		return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", db->name,
 			os_error != 0 ? strerror(os_error) : sqlite3_errstr(code));
 	}
@@ -143,6 +201,7 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
 		SQLITE_OPEN_NOFOLLOW | (create ? SQLITE_OPEN_CREATE : 0);
 	struct db *db = mem_zalloc(1, sizeof *db);
+	const char *layer = sqlite_layer_name();
 	bool is_new = file_size(path) == 0;
 	mode_t mask;
 	int code;
@@ -154,7 +213,7 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 		return -1;
 	}
 	mask = umask(S_IRWXG | S_IRWXO);
-	code = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
+	code = layer ? sqlite3_open_v2(path, &db->sqlite, flags, layer) : SQLITE_NOMEM;
 	umask(mask);
 	if (code == SQLITE_OK)
 		code = guard_apply(db->sqlite);
@@ -162,6 +221,8 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 		db_close(db);
 		return -1;
 	}
+	db->watch = (struct sqlite_watch){.committing = on_committing, .arg = db};
+	sqlite_layer_watch(db->sqlite, &db->watch);
 	sqlite_log_init(&db->log, db->sqlite);
 	*ret_db = db;
 	return 0;
@@ -202,11 +263,6 @@ void db_close(struct db *db)
 const char *db_path(const struct db *db)
 {
 	return sqlite3_db_filename(db->sqlite, "main");
-}
-
-int db_trim_log(struct db *db)
-{
-	return sqlite_log_trim(&db->log);
 }
 
 /* ---- SQL ----------------------------------------------------------------------------------- */

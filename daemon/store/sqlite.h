@@ -27,6 +27,20 @@ void db_trust_schema(struct db *db);
 /* The path of the file, absolute and without symbolic links. */
 const char *db_path(const struct db *db);
 
+/* The log: what was committed and is not in the file yet (sqlite_log.h).
+ *
+ * db_watch: `committing` is called when a commit is durable and before it counts; -1 has the commit fail. */
+void db_watch(struct db *db, int (*committing)(void *arg), void *arg);
+/* Whether a file did not take what was written to it, since this was asked last. */
+bool db_write_failed(struct db *db);
+/* The bytes of the log that count; 0 if there are none, or nothing was committed since it was opened. */
+int64_t db_log_size(struct db *db);
+/* Copies all of the log into the file. -1: it failed, and nothing is lost. */
+int db_checkpoint(struct db *db);
+/* Does that, and gives the room of the log back. -1: it failed, or the log takes none. */
+int db_empty_log(struct db *db);
+/* Has db_close leave the files as they are, with the log. */
+void db_keep_files(struct db *db);
 /* Cuts off what follows the last commit in the log, and waits until that is durable: a transaction that failed may
  * have left frames there. It needs no room on the disk. -1: it failed, or there is a log and nothing was
  * committed since it was opened, so that it is not known where it ends. Not within a transaction. */

@@ -1,6 +1,7 @@
 #include "sqlite_log.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* SQLite's file format, 4.1 WAL File Format. */
@@ -8,6 +9,13 @@ enum {
 	LOG_HEADER = 32,
 	FRAME_HEADER = 24,
 	PAGE_SIZE_AT = 8,
+};
+
+enum {
+	FRAMES_MIN = 256,  /* with fewer the log is not checkpointed, whatever the size of the database: each checkpoint
+	                    * syncs two files */
+	FRAMES_OVER = 64,  /* of the commit that reaches the limit */
+	RESERVE_PAGES = 16,
 };
 
 /* SQLite's own file, NULL if it has none. Opening another one would be a danger to its locks (fcntl(2)). */
@@ -33,31 +41,135 @@ static int find_frame_size(struct sqlite_log *log, sqlite3_file *file)
 	return 0;
 }
 
+static int valid_size(struct sqlite_log *log, sqlite3_file *file, int64_t *ret_size)
+{
+	*ret_size = 0;
+	if (log->frames <= 0)
+		return 0;
+	if (find_frame_size(log, file) < 0)
+		return -1;
+	*ret_size = LOG_HEADER + log->frames * log->frame_size;
+	return 0;
+}
+
+int64_t sqlite_log_size(struct sqlite_log *log)
+{
+	sqlite3_file *file = log_file(log);
+	int64_t size = 0;
+
+	return file && valid_size(log, file, &size) == 0 ? size : 0;
+}
+
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
-/* If all frames are in the database, the next transaction begins the log again. If the checkpoint fails, nothing is
- * lost, and the next commit tries it again. */
-static void checkpoint(struct sqlite_log *log)
+static bool is_whole(struct sqlite_log *log)
+{
+	sqlite3_file *file = log_file(log);
+	sqlite3_int64 size;
+	int64_t valid;
+
+	return file && valid_size(log, file, &valid) == 0 && file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
+		size >= valid;
+}
+
+/* If all frames are in the database, the next transaction begins the log again. */
+int sqlite_log_checkpoint(struct sqlite_log *log)
 {
 	int frames, copied;
 
-	if (sqlite3_wal_checkpoint_v2(log->sqlite, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied) == SQLITE_OK &&
-		frames == copied)
-		log->frames = 0;
+	if (!is_whole(log) || sqlite3_wal_checkpoint_v2(log->sqlite, "main", SQLITE_CHECKPOINT_PASSIVE, &frames,
+			&copied) != SQLITE_OK || frames != copied)
+		return -1;
+	log->frames = 0;
+	return 0;
 }
 
+int sqlite_log_empty(struct sqlite_log *log)
+{
+	sqlite3_file *file = log_file(log);
+	sqlite3_int64 size;
+
+	if (!file || file->pMethods->xFileSize(file, &size) != SQLITE_OK || size == 0)
+		return -1;
+	return sqlite_log_checkpoint(log) < 0 ? -1 : sqlite_log_trim(log);
+}
+
+/* ---- room ---------------------------------------------------------------------------------- */
+
+static sqlite3_file *database_file(const struct sqlite_log *log)
+{
+	sqlite3_file *file = NULL;
+
+	sqlite3_file_control(log->sqlite, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	return file;
+}
+
+/* SQLite allocates what a hint asks for if it knows by which amount a file grows. */
+static int grow(sqlite3_file *file, int page_size, sqlite3_int64 size)
+{
+	if (file->pMethods->xFileControl(file, SQLITE_FCNTL_CHUNK_SIZE, &page_size) != SQLITE_OK)
+		return 0; /* a file that is not SQLite's own, which cannot be asked */
+	return file->pMethods->xFileControl(file, SQLITE_FCNTL_SIZE_HINT, &size) == SQLITE_OK ? 0 : -1;
+}
+
+/* Some pages at a time: the next commits need them as well. A checkpoint cuts off what is not used. */
+int sqlite_log_reserve(struct sqlite_log *log, int64_t pages)
+{
+	sqlite3_file *file = database_file(log), *own = log_file(log);
+	int64_t page_size;
+	sqlite3_int64 size;
+
+	if (!own || find_frame_size(log, own) < 0 || file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+		return -1;
+	page_size = log->frame_size - FRAME_HEADER;
+	if (size >= pages * page_size)
+		return 0;
+	if (grow(file, (int)page_size, (pages + RESERVE_PAGES) * page_size) == 0)
+		return 0;
+	return grow(file, (int)page_size, pages * page_size);
+}
+
+/* ---- the limit ----------------------------------------------------------------------------- */
+
+/* As many frames as the database has pages. */
+static int64_t limit(const struct sqlite_log *log)
+{
+	sqlite3_file *file = database_file(log);
+	sqlite3_int64 size = 0;
+	int64_t frames = FRAMES_MIN;
+
+	if (log->frame_size > 0 && file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
+		size / (log->frame_size - FRAME_HEADER) > frames)
+		frames = size / (log->frame_size - FRAME_HEADER);
+	return frames < log->frames_max ? frames : log->frames_max;
+}
+
+/* A log that begins again stays as large as it was, so one commit with many frames would make it large for ever. What
+ * is within the limit is kept, because writing over blocks that a file has is quicker than giving it others. */
+static void keep_within(struct sqlite_log *log, sqlite3_file *file, int64_t frames)
+{
+	sqlite3_int64 size;
+
+	if (file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
+		size > LOG_HEADER + (frames + FRAMES_OVER) * log->frame_size)
+		sqlite_log_trim(log);
+}
+
+/* A checkpoint that fails is tried again by the next commit. */
 static int on_commit(void *arg, sqlite3 *sqlite, const char *name, int frames)
 {
 	struct sqlite_log *log = arg;
 	sqlite3_file *file = log_file(log);
+	int64_t most;
 
 	(void)sqlite;
 	(void)name;
 	log->frames = frames;
-	if (file)
-		find_frame_size(log, file);
-	if (frames >= log->frames_max)
-		checkpoint(log);
+	if (!file || find_frame_size(log, file) < 0)
+		return SQLITE_OK;
+	most = limit(log);
+	if (frames >= most && sqlite_log_checkpoint(log) == 0)
+		keep_within(log, file, most);
 	return SQLITE_OK;
 }
 
@@ -83,17 +195,6 @@ void sqlite_log_init(struct sqlite_log *log, struct sqlite3 *sqlite)
 }
 
 /* ---- trimming ------------------------------------------------------------------------------ */
-
-static int valid_size(struct sqlite_log *log, sqlite3_file *file, int64_t *ret_size)
-{
-	*ret_size = 0;
-	if (log->frames == 0)
-		return 0;
-	if (find_frame_size(log, file) < 0)
-		return -1;
-	*ret_size = LOG_HEADER + log->frames * log->frame_size;
-	return 0;
-}
 
 /* Once all frames are in the database, SQLite reads none of them, and writes a header before the next one. So
  * nothing of the log is needed then. */

@@ -15,12 +15,23 @@ struct sqlite_log {
 	int64_t frames;       /* that count; 0: all are in the database, and the log begins again; -1: not known, because
 	                       * nothing was committed since it was opened */
 	int64_t frame_size;   /* a frame's header and its page; 0: not known yet */
-	int64_t frames_max;   /* a log with more is checkpointed */
+	int64_t frames_max;   /* the most of them */
 };
 
-/* Follows the commits of a connection that was just opened. Memory at `log` stays as it is until the connection is
- * closed. Takes the place of SQLite's automatic checkpoint, with the same limit. */
+/* Follows the commits of a connection that was just opened, in place of SQLite's automatic checkpoint: the log is
+ * checkpointed when it is as large as the database, but not while it is small, and at SQLite's limit in any case. `log`
+ * stays where it is until the connection is closed. */
 void sqlite_log_init(struct sqlite_log *log, struct sqlite3 *sqlite);
+
+/* The bytes that count; 0 if there are none, or if that is not known. */
+int64_t sqlite_log_size(struct sqlite_log *log);
+/* Has the database take the room of so many pages, so that a checkpoint needs none. -1: there is none. */
+int sqlite_log_reserve(struct sqlite_log *log, int64_t pages);
+/* Copies all that counts into the database, durably. -1: it failed, or not all could be copied; nothing is lost. A log
+ * that somebody has cut is not touched: the database would be left half old and half new. */
+int sqlite_log_checkpoint(struct sqlite_log *log);
+/* Does that, and cuts the log off. -1: it failed, or the log had no bytes. */
+int sqlite_log_empty(struct sqlite_log *log);
 
 /* Cuts off what does not count, which needs no room on the disk. Waits until that is durable. -1: it failed, or it
  * is not known what counts. Not within a transaction. */

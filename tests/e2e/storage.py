@@ -34,7 +34,7 @@ def go_private():
 
 
 class Disk:
-    """A small file system in memory. SQLite's log takes some 4 MiB before it begins anew."""
+    """A small file system in memory."""
 
     def __init__(self, size):
         if MARK not in os.environ:
@@ -175,24 +175,29 @@ def while_it_fails(client):
 
 
 def stands_still_and_goes_on(disk):
-    with disk, start(disk) as imd:
+    """The state of the rollout is larger than the room that the log can give."""
+    with disk:
+        with start(disk) as imd, imd.client() as watcher:
+            watcher.ok("WATCH ALL")
+            watcher.await_end(imd.client().ok("UPDATE 1000 1 quiet=yes").end["graph"])
+        stands_still(disk)
+
+
+def stands_still(disk):
+    with start(disk) as imd:
         client, watcher = imd.client(), imd.client()
-        watcher.ok("WATCH ALL")
-        events, bounds, targets = [], {}, {}
+        watcher.ok("WATCH ALL initial=no")
+        events, first = [], int(client.stat("events")) + 1
 
-        def declare(request):
-            reply = client.ok(request)
-            bounds[reply.end["graph"]] = bounds_of(reply)
-            targets["default", reply.end["revision"]] = target_of(request)
-            return reply.end["graph"]
+        def catch_up():
+            while first + len(events) <= int(client.stat("events")):
+                events.append(watcher.event())
 
-        events += watcher.await_end(declare("UPDATE 30 1 quiet=yes"))
-        disk.fill(leave=40 * BLOCK)
-        graph = declare("UPDATE 30 2 max-surge=1 quiet=yes")
+        disk.fill(leave=60 * BLOCK)
+        graph = client.ok("UPDATE 1000 2 max-surge=10 quiet=yes").end["graph"]
         imd.manager.await_line("STATUS=Cannot store changes; .*default to revision 2: .* tasks done")
-        events += unseen(watcher)
         there = while_it_fails(client)
-        events += unseen(watcher)
+        catch_up()
         running = client.ok(f"GRAPH {graph}").one("GRAPH")
         equal(running["state"], "running", "the graph")
         expect(0 < running.number("succeeded") < running.number("tasks"), "it was not under way:", running)
@@ -201,10 +206,28 @@ def stands_still_and_goes_on(disk):
         disk.make_room()
         events += watcher.await_end(graph)
         equal(events[-1].type, "graph-succeeded", "the end of the graph")
-        equal([event.seq for event in events], list(range(1, len(events) + 1)), "the numbers of the events")
+        equal([event.seq for event in events], list(range(first, first + len(events))), "the numbers of the events")
+        equal([node[1:] for node in nodes_of(client)], [("2", "running")] * 1000, "nodes")
+        imd.stop()
+        sound(disk.state, "live-nodes=1000 ")
+
+
+def uses_the_room_of_the_log(disk):
+    """A disk becomes full in the middle of a rollout, which goes on."""
+    with disk, start(disk) as imd:
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH ALL")
+        events, bounds, targets = [], {}, {}
+        for request in ("UPDATE 30 1 quiet=yes", "UPDATE 30 2 max-surge=1 quiet=yes"):
+            reply = client.ok(request)
+            bounds[reply.end["graph"]] = bounds_of(reply)
+            targets["default", reply.end["revision"]] = target_of(request)
+            events += watcher.await_end(reply.end["graph"])
+            disk.fill(leave=40 * BLOCK)
+        equal(events[-1].type, "graph-succeeded", "the end of the graph")
         judge_bounds(events, targets, bounds)
         judge_ends(events)
-        equal([node[1:] for node in nodes_of(client)], [("2", "running")] * 30, "nodes")
+        equal(client.stat("commits-failed"), "0", "commits-failed")
         imd.stop()
         sound(disk.state, "live-nodes=30 ")
 
@@ -283,10 +306,63 @@ def update_before_the_nodes_are_inspected(disk):
 for name, function in (("is-told-and-got-over", told_and_got_over),
                        ("does-not-make-a-node-stand-still", update_before_the_nodes_are_inspected),
                        ("stops-a-rollout-until-there-is-room", stands_still_and_goes_on),
+                       ("does-not-stop-a-rollout-if-the-log-has-room", uses_the_room_of_the_log),
                        ("and-a-kill-leave-what-was-told", killed_while_it_fails),
                        ("and-the-end-leave-what-was-told", ends_while_it_fails)):
     add_case(f"a-full-disk-{name}", lambda function=function: function(Disk("16m")))
     add_case(f"a-file-too-large-{name}", lambda function=function: function(Limit()))
+
+
+def update_often(client, watcher, count):
+    for number in range(count):
+        watcher.await_end(client.ok(f"UPDATE 3 {number} quiet=yes").end["graph"])
+
+
+@case
+def a_small_disk_takes_any_number_of_changes():
+    """The log takes no more room than some part of it, and a restart finds all."""
+    with Disk("3m") as disk:
+        for life in range(2):
+            with start(disk) as imd, imd.client() as client, imd.client() as watcher:
+                watcher.ok("WATCH GRAPHS")
+                update_often(client, watcher, 300)
+                size = os.path.getsize(disk.state + "-wal")
+                expect(size < 1536 * 1024, f"the log has {size} bytes")
+                equal(client.ok("SPEC").one("SPEC")["revision"], str(300 * (life + 1)), "revision")
+                equal(client.stat("commits-failed"), "0", "commits-failed")
+        sound(disk.state, "live-nodes=3 ")
+
+
+@case
+def a_large_commit_does_not_leave_a_large_log():
+    with Disk("64m") as disk, start(disk) as imd, imd.client() as client, imd.client() as watcher:
+        watcher.ok("WATCH GRAPHS")
+        watcher.await_end(client.ok("UPDATE 20000 1 quiet=yes").end["graph"])
+        watcher.await_end(client.ok("UPDATE 0 1 quiet=yes").end["graph"])
+        update_often(client, watcher, 2)
+        size = os.path.getsize(disk.state + "-wal")
+        expect(size < 5 << 20, f"the log has {size} bytes")
+
+
+@case
+def a_restart_on_a_full_disk_takes_changes():
+    """The log that a daemon has left gives the room that they need."""
+    with Disk("3m") as disk:
+        imd = start(disk)
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH GRAPHS")
+        update_often(client, watcher, 50)
+        disk.fill()
+        there = what_is_there(client)
+        imd.process.kill()
+        imd.process.wait()
+        imd.manager.close()
+        kill(imd.process)
+        with start(disk) as again, again.client() as client, again.client() as watcher:
+            equal(what_is_there(client), there, "what is there after a restart")
+            watcher.ok("WATCH GRAPHS")
+            update_often(client, watcher, 5)
+        sound(disk.state, "live-nodes=3 ")
 
 
 @case
