@@ -204,6 +204,8 @@ int sqlite_log_trim(struct sqlite_log *log)
 	sqlite3_int64 size;
 	int64_t valid;
 
+	if (!file && log->frames <= 0)
+		return 0; /* there is no log yet */
 	if (!file || file->pMethods->xFileSize(file, &size) != SQLITE_OK)
 		return -1;
 	if (log->frames < 0 && size == 0)
