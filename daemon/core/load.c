@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 #include "planner.h"
@@ -45,9 +46,10 @@ int core_load_group(struct core *core, const char *name, const struct id *next_g
 	uint64_t proven_revision, struct error *error)
 {
 	struct group *group = core_group_find(core, name);
+	struct error inner;
 
-	if (arg_group(name, error) < 0)
-		return -1;
+	if (arg_group(name, &inner) < 0)
+		return error_set(error, ERR_STORAGE, "%s", inner.text);
 	if (!group)
 		group = core_group_create(core, name);
 	group->next_graph = *next_graph;
@@ -93,16 +95,62 @@ static bool graph_over(const struct graph *graph)
 	uint64_t ended = (uint64_t)graph->counts[TASK_FAILED] + graph->counts[TASK_SUCCEEDED] +
 		graph->counts[TASK_CANCELLED];
 
-	return graph_ended(graph) && graph->state >= GRAPH_FAILED && ended == graph->task_count &&
-		graph->counts[TASK_WAITING] == 0 && graph->counts[TASK_RUNNING] == 0;
+	return graph_ended(graph) && ended == graph->task_count && graph->counts[TASK_WAITING] == 0 &&
+		graph->counts[TASK_RUNNING] == 0;
+}
+
+/* What every graph that was planned is like, by its state: see graph_start, graph_fail and graph_stop. */
+static const struct {
+	bool runs;         /* it has not ended */
+	bool over;         /* it has ended */
+	bool dropped;      /* its tasks that waited were cancelled */
+	bool no_failure;   /* no task has failed, */
+	bool failure;      /* or one has, for good */
+	bool stored;       /* a store may have it */
+} graph_traits[GRAPH_STATE_COUNT] = {
+	[GRAPH_RUNNING] = {.stored = true, .runs = true, .no_failure = true},
+	[GRAPH_RUNNING_ERRORED] = {.stored = true, .runs = true, .dropped = true, .failure = true},
+	[GRAPH_FAILED] = {.stored = true, .over = true, .dropped = true, .failure = true},
+	[GRAPH_SUCCEEDED] = {.stored = true, .over = true, .no_failure = true},
+	[GRAPH_SUPERSEDED] = {.stored = true, .dropped = true},
+	[GRAPH_CANCELLED] = {.stored = true, .dropped = true},
+};
+
+/* What contradicts the state of a graph, NULL: nothing. */
+static const char *graph_state_wrong(const struct graph *graph)
+{
+	static const struct id no_id;
+
+	if (!graph_traits[graph->state].stored)
+		return "a graph waits to begin";
+	if (graph_traits[graph->state].runs && graph_ended(graph))
+		return "a graph runs that has ended";
+	if (graph_traits[graph->state].over && !graph_ended(graph))
+		return "a graph is over and has not ended";
+	if (graph_traits[graph->state].dropped != (graph->dropped_us != 0))
+		return graph->dropped_us ? "a graph goes on whose tasks were cancelled"
+					 : "a graph does not go on, and its tasks were not cancelled";
+	if (graph_traits[graph->state].failure && graph->failed_task == TASK_NONE)
+		return "a graph failed without a task that did";
+	if (graph_traits[graph->state].no_failure && graph->failed_task != TASK_NONE)
+		return "a task failed of a graph that did not";
+	if ((graph->state == GRAPH_SUPERSEDED) == id_equal(&graph->successor, &no_id))
+		return "a graph is superseded, or has a successor, but not both";
+	return NULL;
 }
 
 int core_load_graph(struct core *core, const char *name, struct graph *graph, struct error *error)
 {
 	struct group *group = find_group(core, name, error);
+	const char *wrong;
 
 	if (!group)
 		return -1;
+	wrong = graph_state_wrong(graph);
+	if (wrong)
+		return contradiction(error, wrong, name);
+	if (graph->revision == 0 || graph->revision > group->spec.revision)
+		return contradiction(error, "a graph works towards a spec that is not there", name);
 	if (graph_loaded(graph) ? !graph_sound(graph) : !graph_over(graph))
 		return contradiction(error, "the edges of a graph are broken", name);
 	if (origin_known(&graph->canceller) && graph->state != GRAPH_CANCELLED)
@@ -118,16 +166,34 @@ int core_load_graph(struct core *core, const char *name, struct graph *graph, st
 	return 0;
 }
 
+/* What contradicts the state of a node, NULL: nothing. */
+static const char *node_state_wrong(const struct node *node)
+{
+	if (!node_live(node) && node->op != OP_NONE)
+		return "the driver has yet to answer for a node that has ended";
+	if (node->state == NODE_STARTING && node->started_us != 0)
+		return "a node is starting that has run";
+	if (node->state == NODE_RUNNING && node->started_us == 0)
+		return "a node runs that was never started";
+	return NULL;
+}
+
 int core_load_node(struct core *core, const char *name, const struct node *stored,
 	uint32_t *ret_ref, struct error *error)
 {
 	struct group *group = find_group(core, name, error);
+	const char *wrong;
 	struct node *node;
 	struct slot *slot;
 	uint32_t ref;
 
 	if (!group)
 		return -1;
+	wrong = node_state_wrong(stored);
+	if (wrong)
+		return contradiction(error, wrong, name);
+	if (stored->revision == 0 || stored->revision > group->spec.revision)
+		return contradiction(error, "a node was started for a spec that is not there", name);
 	if (node_ref(core, &stored->id) != NODE_NONE)
 		return contradiction(error, "a node is there twice", name);
 	if (stored->slot > SLOT_MAX)
@@ -175,14 +241,23 @@ static bool graph_runs(const struct graph *graph)
 	return graph->state == GRAPH_RUNNING || graph->state == GRAPH_RUNNING_ERRORED;
 }
 
-/* Whether a node is where the task that runs on it may have it. */
-static bool task_fits_node(const struct task *task, const struct node *node)
+/* Whether a Settle of the graph that runs may wait for the node: something in flight will end or start it, or it has yet
+ * to become available. */
+static bool settle_fits_node(const struct graph *graph, const struct node *node)
+{
+	return graph_runs(graph) && node->group == graph->group && node->settle == TASK_NONE &&
+		(node->graph != GRAPH_NONE || node->op != OP_NONE || node->state == NODE_RUNNING);
+}
+
+/* Whether a node is where the task that runs on it may have it. A start is cancelled for the graph that comes after. */
+static bool task_fits_node(const struct graph *graph, const struct task *task, const struct node *node)
 {
 	if (task->action == ACTION_SHUT_DOWN_NODE)
 		return node->state == NODE_SHUTTING_DOWN &&
 			(node->op == OP_NONE || node->op == OP_STOP || node->op == OP_KILL);
 	if (node->state == NODE_STARTING)
-		return node->op == OP_NONE || node->op == OP_START || node->op == OP_CANCEL;
+		return node->op == OP_NONE || node->op == OP_START ||
+			(node->op == OP_CANCEL && !graph_runs(graph));
 	return node->state == NODE_RUNNING && node->op == OP_NONE;
 }
 
@@ -196,8 +271,10 @@ static int load_running_task(struct core *core, struct graph *graph, uint32_t nu
 
 	if (!node || !node_live(node))
 		return task_contradiction(core, graph, number, "a task runs on a node that is not there", error);
+	if (task->version != node->version || task->slot != node->slot)
+		return task_contradiction(core, graph, number, "a task runs on another node than planned", error);
 	if (task->description == DESCRIPTION_SETTLE) {
-		if (node->settle != TASK_NONE || node->group != graph->group || !graph_runs(graph))
+		if (!settle_fits_node(graph, node))
 			return task_contradiction(core, graph, number, "a Settle waits for nothing", error);
 		task->gate = GATE_SETTLE;
 		node->settle = number;
@@ -205,8 +282,9 @@ static int load_running_task(struct core *core, struct graph *graph, uint32_t nu
 	}
 	if (node->graph != GRAPH_NONE)
 		return task_contradiction(core, graph, number, "two tasks run on one node", error);
-	if (!task_fits_node(task, node))
-		return task_contradiction(core, graph, number, "a task runs on a node that does something else", error);
+	if (!task_fits_node(graph, task, node))
+		return task_contradiction(core, graph, number, "a task runs on a node that does something else",
+			error);
 	node->graph = graph->index;
 	node->task = number;
 	group->in_flight++;
@@ -232,7 +310,7 @@ static bool start_can_begin(const struct core *core, const struct graph *graph, 
 	uint32_t count, occupant = NODE_NONE;
 	const uint32_t *prereqs = graph_prereqs(graph, number, &count);
 
-	if (!id_equal(&task->node, &id) || node_ref(core, &id) != NODE_NONE)
+	if (!id_equal(&task->node, &id) || node_ref(core, &id) != NODE_NONE || task->version != group->spec.version)
 		return false;
 	if (task->slot < group->slots_used)
 		occupant = group->slots[task->slot].node;
@@ -253,6 +331,7 @@ static bool stop_can_begin(const struct core *core, const struct graph *graph, u
 	const struct node *node = core_node_find(core, &task->node);
 
 	return node && node_live(node) && node->group == graph->group && node->slot == task->slot &&
+		node->version == task->version &&
 		((node->graph == GRAPH_NONE && node->op == OP_NONE) || node->settle != TASK_NONE);
 }
 
@@ -265,6 +344,8 @@ static int check_waiting_task(const struct core *core, const struct graph *graph
 
 	if (graph->state != GRAPH_RUNNING)
 		return task_contradiction(core, graph, number, "a task waits in a graph that goes on no further", error);
+	if (task->description == DESCRIPTION_SETTLE) /* graph_start begins them all */
+		return task_contradiction(core, graph, number, "a Settle has not begun", error);
 	if (task->action == ACTION_DO_NOTHING)
 		return 0;
 	if (task->slot > SLOT_MAX || (claims[task->slot] & claim))
@@ -308,20 +389,53 @@ static void load_waiting_task(struct core *core, struct graph *graph, uint32_t n
 	core_group_runnable(core, graph_group(core, graph));
 }
 
+static int load_task(struct core *core, struct graph *graph, uint32_t number, struct error *error)
+{
+	struct task *task = &graph->tasks[number];
+	bool ended = task->state != TASK_WAITING && task->state != TASK_RUNNING;
+
+	task->gate = GATE_NONE;
+	if (ended != (task->finished_us != 0))
+		return task_contradiction(core, graph, number, ended ? "a task has ended at no time"
+			: "a task goes on that has ended", error);
+	if (task->state == TASK_RUNNING)
+		return load_running_task(core, graph, number, error);
+	if (task->state == TASK_WAITING)
+		load_waiting_task(core, graph, number);
+	return 0;
+}
+
 static int load_tasks(struct core *core, struct graph *graph, struct error *error)
 {
-	for (enum task_state state = 0; state < TASK_STATE_COUNT; state++)
-		graph->counts[state] = 0;
-	for (uint32_t t = 0; t < graph->task_count; t++) {
-		enum task_state state = graph->tasks[t].state;
+	uint32_t counts[TASK_STATE_COUNT] = {0};
 
-		graph->counts[state]++;
-		graph->tasks[t].gate = GATE_NONE;
-		if (state == TASK_RUNNING && load_running_task(core, graph, t, error) < 0)
+	for (uint32_t t = 0; t < graph->task_count; t++) {
+		counts[graph->tasks[t].state]++;
+		if (load_task(core, graph, t, error) < 0)
 			return -1;
-		if (state == TASK_WAITING)
-			load_waiting_task(core, graph, t);
 	}
+	if (graph_ended(graph) && memcmp(counts, graph->counts, sizeof counts) != 0)
+		return graph_contradiction(core, graph, "a graph counts other tasks than it has", error);
+	memcpy(graph->counts, counts, sizeof counts);
+	if (graph->failed_task != TASK_NONE && graph->tasks[graph->failed_task].state != TASK_FAILED)
+		return graph_contradiction(core, graph, "a graph failed by a task that did not", error);
+	return 0;
+}
+
+/* The plan that is carried out is for the current spec, and its bounds are those that the planner derives from it. */
+static int check_active(const struct core *core, const struct group *group, struct error *error)
+{
+	const struct graph *graph = group->active;
+	const struct spec *spec = &group->spec;
+	struct plan_target target = plan_target(spec->size, spec->version, &spec->policy);
+	uint32_t floor = target.size > target.unavailable ? target.size - target.unavailable : 0;
+
+	if (TAILQ_NEXT(graph, entry))
+		return graph_contradiction(core, graph, "a graph runs that is not the newest", error);
+	if (graph->revision != spec->revision)
+		return graph_contradiction(core, graph, "a graph runs for another spec than the current one", error);
+	if (graph->min_available > floor || graph->max_live < target.size + target.surge)
+		return graph_contradiction(core, graph, "the bounds of a graph are not those of its spec", error);
 	return 0;
 }
 
@@ -339,17 +453,14 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 			group->ended_tasks += graph->task_count;
 			continue;
 		}
-		if (!graph_runs(graph)) {
-			if (graph->state != GRAPH_SUPERSEDED && graph->state != GRAPH_CANCELLED)
-				return graph_contradiction(core, graph, "a graph is over and has not ended", error);
+		if (!graph_runs(graph))
 			continue;
-		}
 		if (group->active)
 			return graph_contradiction(core, graph, "two graphs run", error);
-		if (graph->state == GRAPH_RUNNING && graph->dropped_us != 0)
-			return graph_contradiction(core, graph, "a graph runs whose tasks were cancelled", error);
 		group->active = graph;
 	}
+	if (group->active && check_active(core, group, error) < 0)
+		return -1;
 	TAILQ_FOREACH(graph, &group->graphs, entry)
 		if (check_waiting_tasks(core, graph, error) < 0)
 			return -1;
@@ -402,6 +513,16 @@ static void load_heal(struct core *core, struct group *group)
 		group_replan_due(core, group, REASON_HEAL, NULL);
 }
 
+/* What is left of contradictions shows as a broken invariant. */
+static int check_all(const struct core *core, struct error *error)
+{
+	struct error inner;
+
+	if (core_check(core, &inner) == 0)
+		return 0;
+	return error_set(error, ERR_STORAGE, "the stored state contradicts itself: %s", inner.text);
+}
+
 int core_load_end(struct core *core, const struct now *now, struct update *update,
 	struct error *error)
 {
@@ -412,10 +533,12 @@ int core_load_end(struct core *core, const struct now *now, struct update *updat
 
 		if (core_graph_find(core, &group->next_graph))
 			return contradiction(error, "the id of the next graph is taken", group->name);
+		if (group->proven_revision > group->spec.revision)
+			return contradiction(error, "a spec was reached that is not there", group->name);
 		if (load_graphs(core, group, error) < 0 || load_nodes(core, group, error) < 0)
 			return -1;
 		losses_load(core, group);
 		load_heal(core, group);
 	}
-	return core_check(core, error);
+	return check_all(core, error);
 }

@@ -3,110 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "core_story.h"
-
-static void *copy(const void *memory, size_t count, size_t size)
-{
-	void *new = calloc(count + 1, size);
-
-	ck_assert_ptr_nonnull(new);
-	if (count > 0)
-		memcpy(new, memory, count * size);
-	return new;
-}
-
-static char *copy_text(const char *text)
-{
-	return text ? copy(text, strlen(text), 1) : NULL;
-}
-
-/* A graph as a store gives it back: what only the executor knows is lost. */
-static struct graph *copy_graph(const struct graph *graph)
-{
-	struct graph *new = copy(graph, 1, sizeof *graph);
-
-	new->tasks = copy(graph->tasks, graph->task_count + 1, sizeof *graph->tasks);
-	new->prereqs = copy(graph->prereqs, graph->edge_count, sizeof *graph->prereqs);
-	new->dependents = copy(graph->dependents, graph->edge_count, sizeof *graph->dependents);
-	new->errors = copy(graph->errors, graph->error_count, sizeof *graph->errors);
-	for (uint32_t i = 0; i < graph->error_count; i++)
-		new->errors[i] = copy_text(graph->errors[i]);
-	new->error = copy_text(graph->error);
-	memset(&new->entry, 0, sizeof new->entry);
-	memset(new->counts, 0xee, sizeof new->counts);
-	memset(&new->ready, 0xee, sizeof new->ready);
-	memset(&new->floor, 0xee, sizeof new->floor);
-	new->index = new->group = 0xeeee;
-	new->changed = false;
-	for (uint32_t t = 0; t < new->task_count; t++) {
-		new->tasks[t].gate = GATE_NONE;
-		new->tasks[t].pending = 0xeeee;
-		new->tasks[t].changed = false;
-	}
-	return new;
-}
-
-static void load_node(struct core *core, const char *group, uint32_t ref)
-{
-	struct node node = *node_at(&story.core.nodes, ref);
-	struct error error;
-	uint32_t loaded;
-
-	node.error = copy_text(node.error);
-	node.graph = node.task = node.settle = 0xeeee;
-	ck_assert_msg(core_load_node(core, group, &node, &loaded, &error) == 0, "%s", error.text);
-}
-
-static void load_group(struct core *core, const struct group *group)
-{
-	const struct spec *kept;
-	const struct graph *graph;
-	struct error error;
-
-	ck_assert_int_eq(core_load_group(core, group->name, &group->next_graph,
-		group->proven_revision, &error), 0);
-	for (uint64_t r = 1; (kept = group_spec_from(group, r)) != NULL; r = kept->revision + 1) {
-		struct spec spec = *kept;
-
-		spec.note = copy_text(spec.note);
-		ck_assert_int_eq(core_load_spec(core, group->name, &spec, &error), 0);
-	}
-	TAILQ_FOREACH(graph, &group->graphs, entry)
-		ck_assert_int_eq(core_load_graph(core, group->name, copy_graph(graph), &error), 0);
-	for (uint64_t number = 0;; number++) {
-		uint32_t ref = group_ended_from(group, &number);
-
-		if (ref == NODE_NONE)
-			break;
-		load_node(core, group->name, ref);
-	}
-	for (uint32_t slot = 0; slot < group->slots_used; slot++)
-		if (group->slots[slot].node != NODE_NONE)
-			load_node(core, group->name, group->slots[slot].node);
-}
-
-/* Stops the core and starts another one from what a store would have kept of it. */
-static void restart(void)
-{
-	struct core fresh;
-	struct error error;
-
-	core_init(&fresh, &story.core.config);
-	fresh.counters = story.core.counters;
-	for (uint32_t i = 0; i < story.core.group_count; i++)
-		load_group(&fresh, story.core.groups[i]);
-	core_fini(&story.core);
-	story.core = fresh;
-	/* The indices look things up in the core, which has moved. */
-	story.core.graph_ids.context = &story.core;
-	story.core.node_ids.context = &story.core;
-	story.did[0] = story.told[0] = '\0';
-	story.now.mono_ms = 100;
-	ck_assert_msg(core_load_end(&story.core, &story.now, &story.update, &error) == 0, "%s",
-		error.text);
-	story_check();
-	story_pass();
-}
+#include "core_restart.h"
 
 static void inspected(uint32_t slot, enum core_found found)
 {
@@ -259,7 +156,7 @@ START_TEST(contradictions_are_found)
 {
 	struct core_config config = story_config();
 	struct spec spec = {.revision = 1}, gap = {.revision = 3};
-	struct node node = {.id = {{1}}, .state = NODE_RUNNING};
+	struct node node = {.id = {{1}}, .state = NODE_RUNNING, .revision = 1, .started_us = 1};
 	struct error error;
 	uint32_t ref;
 
