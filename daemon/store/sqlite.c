@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,19 +140,21 @@ static int open_failed(struct db *db, int code, struct error *error)
 
 /* What a new file is to be comes before the first transaction, which makes it a database: behind that
  * it would be ignored. The locking mode comes before the journal mode, so that there never is shared memory,
- * on which a full disk would end the process. A transaction takes the lock, and the mode keeps it. */
+ * on which a full disk would end the process. A transaction takes the lock, and the mode keeps it. To commit it would
+ * correct the number of pages in the header if that is wrong, and the file may yet be refused. */
 static const char *const lock_steps[] = {
 	"PRAGMA auto_vacuum = INCREMENTAL",
 	"PRAGMA cell_size_check = ON",
 	"PRAGMA locking_mode = EXCLUSIVE",
 	"BEGIN EXCLUSIVE",
-	"COMMIT",
+	NULL, /* its end */
 };
 
 static int lock(struct db *db, bool is_new, struct error *error)
 {
 	for (size_t i = is_new ? 0 : 1; i < sizeof lock_steps / sizeof lock_steps[0]; i++) {
-		int code = sqlite3_exec(db->sqlite, lock_steps[i], NULL, NULL, NULL);
+		const char *end = is_new ? "COMMIT" : "ROLLBACK";
+		int code = sqlite3_exec(db->sqlite, lock_steps[i] ? lock_steps[i] : end, NULL, NULL, NULL);
 
 		if (code != SQLITE_OK)
 			return open_failed(db, code, error);
@@ -292,6 +295,20 @@ int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error 
 	return row < 0 ? -1 : 0;
 }
 
+/* SQLite counts the pages of the list of free ones against this number only if it is not negative. */
+static int verify_free_pages(struct db *db, struct error *error)
+{
+	int64_t pages, free_pages;
+
+	if (db_number(db, "PRAGMA page_count", &pages, error) < 0 ||
+		db_number(db, "PRAGMA freelist_count", &free_pages, error) < 0)
+		return -1;
+	if (free_pages < 0 || free_pages > pages)
+		return error_set(error, ERR_STORAGE, "%s is damaged: it counts %" PRIi64 " free pages, and has %" PRIi64
+			" pages", db->name, free_pages, pages);
+	return 0;
+}
+
 int db_verify(struct db *db, bool thorough, struct error *error)
 {
 	const char *sql = thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
@@ -309,7 +326,7 @@ int db_verify(struct db *db, bool thorough, struct error *error)
 		ret = error_set(error, ERR_STORAGE, "%s is damaged: %s", db->name,
 			text != NULL ? text : "it cannot be checked");
 	db_finish(statement);
-	return ret;
+	return ret < 0 ? -1 : verify_free_pages(db, error);
 }
 
 int db_prepare(struct db *db, const char *sql, struct db_statement **ret_statement,

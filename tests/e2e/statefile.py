@@ -509,6 +509,32 @@ def a_file_with_pages_of_noise_is_refused_or_served():
         judged(write(new_path("specks"), some), f"specks {number}")
 
 
+def patch(path, place, data):
+    with open(path, "r+b") as file:
+        file.seek(place)
+        file.write(data)
+
+
+@case
+def a_count_of_free_pages_that_cannot_be_is_refused():
+    """SQLite's own check does not look at one that is negative, and fails when it gives pages back."""
+    path = make_rich(new_path("rich"))
+    patch(path, 36, b"\xff")
+    refused_by_both(path, r"is damaged: it counts -\d+ free pages, and has \d+ pages")
+
+
+@case
+def a_file_that_is_refused_keeps_a_header_that_is_wrong():
+    """SQLite corrects the number of pages in the header with the first commit."""
+    path = make_rich(new_path("rich"))
+    rows = sqlite3.connect(path)
+    rows.execute("UPDATE nodes SET revision = 99 WHERE serial = 1")
+    rows.commit()
+    rows.close()
+    patch(path, 24, b"\xff\0\0\0\0\0\0\xfe")  # which is believed only if the change counters are the same
+    refused_by_both(path, "a node was started for a spec that is not there")
+
+
 # ---- odd values --------------------------------------------------------------------------------------------
 
 NUMBERS = (None, -1, 0, 1, 7, 1 << 31, (1 << 32) - 2, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, -(1 << 63))
