@@ -61,11 +61,11 @@ static int load_groups(struct db *db, struct core *core, struct error *error)
 
 static void get_policy(struct cursor *cursor, struct policy *ret_policy)
 {
-	if (arg_amount(cursor_peek(cursor, 4, "max_surge", TEXT_AMOUNT_MAX), "max_surge", UINT32_MAX,
+	if (arg_amount(cursor_peek(cursor, 4, "max_surge", TEXT_AMOUNT_MAX), "max_surge", LIMIT_SURGE_PERCENT,
 			&ret_policy->max_surge, NULL) < 0)
 		cursor_wrong(cursor, "max_surge");
-	if (arg_amount(cursor_peek(cursor, 5, "max_unavailable", TEXT_AMOUNT_MAX), "max_unavailable", UINT32_MAX,
-			&ret_policy->max_unavailable, NULL) < 0)
+	if (arg_amount(cursor_peek(cursor, 5, "max_unavailable", TEXT_AMOUNT_MAX), "max_unavailable",
+			LIMIT_UNAVAILABLE_PERCENT, &ret_policy->max_unavailable, NULL) < 0)
 		cursor_wrong(cursor, "max_unavailable");
 	ret_policy->max_parallel = cursor_u32(cursor, 6, "max_parallel");
 	ret_policy->min_ready_ms = cursor_number(cursor, 7, "min_ready_ms", MIN_READY_MAX);

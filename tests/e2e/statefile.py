@@ -535,6 +535,17 @@ def a_file_that_is_refused_keeps_a_header_that_is_wrong():
     refused_by_both(path, "a node was started for a spec that is not there")
 
 
+@case
+def a_policy_that_no_update_can_have_is_refused():
+    for column, value in (("max_surge", "1001%"), ("max_surge", "1000001"), ("max_unavailable", "101%")):
+        path = make_rich(new_path("rich"))
+        rows = sqlite3.connect(path)
+        rows.execute(f"UPDATE specs SET {column} = ? WHERE group_name = 'web' AND revision = 1", (value,))
+        rows.commit()
+        rows.close()
+        refused_by_both(path, f"table specs, row 1: invalid {column}")
+
+
 # ---- odd values --------------------------------------------------------------------------------------------
 
 NUMBERS = (None, -1, 0, 1, 7, 1 << 31, (1 << 32) - 2, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, -(1 << 63))
