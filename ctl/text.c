@@ -41,7 +41,7 @@ static const uint32_t utf8_least[] = {0, 0, 0x80, 0x800, 0x10000};
 size_t utf8_decode(const char *text, uint32_t *ret_point)
 {
 	unsigned char first = (unsigned char)text[0];
-	size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
 	uint32_t point = len == 1 ? first : first & (0x7fu >> len);
 
 	for (size_t i = 1; i < len; i++) {

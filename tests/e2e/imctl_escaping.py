@@ -64,6 +64,18 @@ def test_json():
                  json.loads(done.stdout)["error"] == json.loads(note), repr(done))
 
 
+def test_bytes_that_are_no_character():
+    """0xf5 to 0xff begin no character of UTF-8, whatever comes after them."""
+    for lead in range(0xf5, 0x100):
+        data = bytes((lead, 0xba, 0xa9, 0xba))
+        reply = f'NODE id={NODE_A} error="'.encode() + data + b'"\nOK\n'
+        done, _ = ask([reply], "nodes", "ls")
+        results.case(f"0x{lead:02x} is escaped", "".join(f"\\x{byte:02x}" for byte in data) in done.stdout and
+                     is_safe(done.stdout), repr(done))
+        done, _ = ask([reply], "--json", "nodes", "ls")
+        results.case(f"0x{lead:02x} as JSON", is_safe(done.stdout), repr(done))
+
+
 def test_messages():
     text = WIRE.replace("\\x7f", "")
     shown = SHOWN.replace("\\x7f", "")
