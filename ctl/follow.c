@@ -210,14 +210,9 @@ static const char *cut_text(const struct follow *follow, int status)
 {
 	if (follow->unknown && status == STATUS_FAILED)
 		return "imd did not answer; it is unknown whether it took the update";
-	switch (status) {
-	case STATUS_INTERRUPTED:
+	if (status == STATUS_INTERRUPTED)
 		return "interrupted";
-	case STATUS_TIMED_OUT:
-		return "timed out";
-	default:
-		return "imctl could not follow it to its end";
-	}
+	return status == STATUS_TIMED_OUT ? "timed out" : "imctl could not follow it to its end";
 }
 
 /* The command ends, and the graph has not or is not known to have. An UPDATE that imd refused has
@@ -285,7 +280,7 @@ static int take_event(void *arg, const struct line *event)
 {
 	struct follow *follow = arg;
 
-	follow->watch.seq = event->seq;
+	follow->watch.seen.seq = event->seq;
 	if (!follow->holds) {
 		handle_event(follow, event);
 		return STATUS_OK;
@@ -399,7 +394,9 @@ static int ask_tasks(struct look *look)
 /* An imd that has lost its state, or a graph that was one too many to be kept. */
 static int finish_lost(struct follow *follow)
 {
-	if (follow->watch.away)
+	if (follow->watch.replaced)
+		say("imd came back with another state, without graph %s: it is unknown how that ended", head_of(follow));
+	else if (follow->watch.away)
 		say("imd came back without graph %s", head_of(follow));
 	else
 		say("imd does not keep graph %s any more", head_of(follow));
@@ -460,9 +457,9 @@ static int look_again(struct follow *follow, size_t at, bool anew)
 	return status;
 }
 
-/* Where events go on behind the last one seen they tell everything, unless imd has lost its state and
- * its numbers have come so far again: then it does not know the graph. Where events are lost, the
- * records tell what happened to each of the graphs. A successor found this way is looked at next. */
+/* Events that go on after the last one seen tell everything, unless imd tells no incarnation and has lost its
+ * state: then it does not know the graph. If events were lost, the records tell what happened to each of the
+ * graphs. A successor found this way is looked at next. */
 static int find_again(void *arg, enum watch_gap gap)
 {
 	struct follow *follow = arg;

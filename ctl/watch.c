@@ -1,5 +1,6 @@
 /* However a connection ends, there is one way on: connect again, as often as it takes, and ask for the
- * events behind the last one seen. Where imd does not have those, the watch begins anew.
+ * events behind the last one seen. Where imd does not have those, or has another state with other events of the
+ * same numbers, the watch begins anew.
  *
  *     events ──► ERR lagged, ERR shutting-down, end of file ──► pause ──► connect ──► WATCH since=
  *       ▲                                                         ▲          │          │    │
@@ -10,6 +11,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "out.h"
 #include "request.h"
@@ -46,20 +48,32 @@ static int ask_watch(struct watch *watch, bool since, const struct line **ret_en
 		request_arg(&request, watch->graph);
 	if (watch->group != NULL)
 		request_option(&request, verb_option_row(OPT_GROUP)->key, watch->group);
-	if (since)
-		buf_addf(&request, " %s=%" PRIu64, verb_option_row(OPT_SINCE)->key, watch->seq);
-	else if (!watch->initial)
+	if (since) {
+		buf_addf(&request, " %s=", verb_option_row(OPT_SINCE)->key);
+		position_add(&request, &watch->seen);
+	} else if (!watch->initial) {
 		request_option(&request, verb_option_row(OPT_INITIAL)->key, "no");
+	}
 	request_end(&request);
 	return watch_ask(watch, &request, &watch->handler, ret_end);
 }
 
-static void note_seq(struct watch *watch, const struct line *ok)
+/* An imd of an earlier version tells none. */
+static void note_incarnation(struct watch *watch, const struct line *ok)
+{
+	const char *text = line_get(ok, "incarnation");
+
+	if (!text || id_parse(text, strlen(text), &watch->seen.incarnation) < 0)
+		watch->seen.incarnation = (struct id){0};
+}
+
+static void note_position(struct watch *watch, const struct line *ok)
 {
 	const char *seq = line_get(ok, "seq");
 
 	if (seq != NULL)
-		watch->seq = strtoull(seq, NULL, 10);
+		watch->seen.seq = strtoull(seq, NULL, 10);
+	note_incarnation(watch, ok);
 }
 
 static int watch_try(struct watch *watch, const struct line **ret_end)
@@ -67,7 +81,7 @@ static int watch_try(struct watch *watch, const struct line **ret_end)
 	int status = ask_watch(watch, false, ret_end);
 
 	if (status == STATUS_OK && (*ret_end)->kind == LINE_OK) {
-		note_seq(watch, *ret_end);
+		note_position(watch, *ret_end);
 		watch->gap = GAP_ANEW;
 		watch->connected_ms = client_clock_ms();
 	}
@@ -113,27 +127,54 @@ static const char *reason_of(const struct watch *watch)
 	return watch->away ? "imd went away" : "lagged behind";
 }
 
+/* ERR gone that begins with an incarnation, which is not the one that was asked for. */
+static bool tells_replaced(const struct line *err)
+{
+	static const char key[] = "incarnation=";
+
+	return strncmp(err->text, key, sizeof key - 1) == 0;
+}
+
+static void say_anew(const struct watch *watch)
+{
+	if (watch->silent)
+		return;
+	if (watch->replaced)
+		say("%s; reconnected, but the state of imd is another one, restored or new; restarting from a full listing",
+			reason_of(watch));
+	else
+		say("%s; connected again, but events behind %" PRIu64 " are lost: watching anew",
+			reason_of(watch), watch->seen.seq);
+}
+
 /* What came between the last event seen and now is not kept any more, or imd has lost its state. */
 static int begin_anew(struct watch *watch)
 {
 	const struct line *end = NULL;
 	int status;
 
-	if (!watch->silent)
-		say("%s; connected again, but events behind %" PRIu64 " are lost: watching anew",
-			reason_of(watch), watch->seq);
+	say_anew(watch);
 	status = watch_try(watch, &end);
 	if (status == STATUS_OK && end->kind == LINE_ERR)
 		return refuse(watch, end);
 	return status != STATUS_OK ? status : out_flush();
 }
 
-static void resume(struct watch *watch)
+static void resume(struct watch *watch, const struct line *ok)
 {
+	note_incarnation(watch, ok);
 	if (!watch->silent)
-		say("%s; connected again, resuming behind event %" PRIu64, reason_of(watch), watch->seq);
+		say("%s; connected again, resuming behind event %" PRIu64, reason_of(watch), watch->seen.seq);
 	if (watch->gap == GAP_NONE)
 		watch->gap = GAP_RESUMED;
+}
+
+/* An imd of an earlier version than the one before does not take an incarnation. */
+static bool is_gone(const struct watch *watch, const struct line *err)
+{
+	enum err_code code = err_code_parse(err->name);
+
+	return code == ERR_GONE || (code == ERR_BAD_ARGUMENT && position_has_incarnation(&watch->seen));
 }
 
 static int try_to_connect(struct watch *watch)
@@ -147,13 +188,14 @@ static int try_to_connect(struct watch *watch)
 	status = ask_watch(watch, true, &end);
 	if (status != STATUS_OK)
 		return status;
-	if (end->kind == LINE_OK)
-		resume(watch);
-	else if (err_code_parse(end->name) == ERR_GONE)
-		status = begin_anew(watch);
-	else
-		status = refuse(watch, end);
-	return status;
+	if (end->kind == LINE_OK) {
+		resume(watch, end);
+		return STATUS_OK;
+	}
+	if (!is_gone(watch, end))
+		return refuse(watch, end);
+	watch->replaced = watch->replaced || tells_replaced(end);
+	return begin_anew(watch);
 }
 
 static void say_away(const struct watch *watch, const char *what)
@@ -182,11 +224,11 @@ static int note_end(struct watch *watch)
 
 	if (!client->lagged) {
 		watch->away = true;
-	} else if (watch->lagged_at == watch->seq) {
-		say("lagged behind event %" PRIu64 " twice", watch->seq);
+	} else if (watch->lagged_at == watch->seen.seq) {
+		say("lagged behind event %" PRIu64 " twice", watch->seen.seq);
 		return STATUS_FAILED;
 	} else {
-		watch->lagged_at = watch->seq;
+		watch->lagged_at = watch->seen.seq;
 	}
 	if (client->lagged || client_clock_ms() - watch->connected_ms > DELAY_MAX_MS)
 		watch->delay_ms = 0;
@@ -218,7 +260,7 @@ static int settle_gap(struct watch *watch)
 	if (status != STATUS_OK)
 		return status;
 	watch->gap = GAP_NONE;
-	watch->away = false;
+	watch->away = watch->replaced = false;
 	return out_flush();
 }
 
@@ -234,7 +276,7 @@ static int take_line(struct watch *watch)
 		return client_refused(line);
 	if (line->kind != LINE_EVENT)
 		return STATUS_OK;
-	watch->seq = line->seq;
+	watch->seen.seq = line->seq;
 	status = watch->handler.event(watch->handler.arg, line);
 	if (status != STATUS_OK)
 		return status;

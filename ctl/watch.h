@@ -3,6 +3,7 @@
 #define IMD_CTL_WATCH_H
 
 #include "ctl.h"
+#include "proto/position.h"
 
 enum { WATCH_GOES_ON = -1 };
 
@@ -20,11 +21,12 @@ struct watch {
 	const char *group;    /* NULL: not said */
 	bool initial;         /* whether the records as of now are wanted */
 	bool silent;          /* that it connected again is not said */
-	uint64_t seq;         /* of the last event that was seen */
-	uint64_t lagged_at;   /* seq at the last time that imctl fell behind */
+	struct position seen; /* the last event; without an incarnation if imd tells none */
+	uint64_t lagged_at;   /* seen.seq at the last time that imctl fell behind */
 	int64_t connected_ms; /* when the connection was made */
 	int delay_ms;         /* before the next try to make one */
 	bool away;            /* imd went away, and did not only close a connection that was too slow */
+	bool replaced;        /* and came back with another state, since events were handed on last */
 	enum watch_gap gap;   /* since events were handed on last */
 	int status;           /* WATCH_GOES_ON, or the exit status: set by the functions to end it */
 	struct reply_handler handler; /* what to do with records and events */

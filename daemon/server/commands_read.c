@@ -159,17 +159,15 @@ static int watch_kind(const char *name, enum watch_kind *ret_kind, struct error 
 		"WATCH is for NODES, GRAPHS, TASKS or ALL, not for %.40s", name);
 }
 
-/* What is watched, and the graph if it is one, or else the listing of it as it is now. */
-static int watch_target(struct session *session, const struct request *request,
+/* What of this kind is watched, and the graph if it is one, or else the listing of it as it is now. */
+static int watch_target(struct session *session, const struct request *request, enum watch_kind kind,
 	struct watch_filter *ret_filter, struct listing *ret_listing, struct graph **ret_graph,
 	struct error *error)
 {
-	struct watch_filter filter = {.graph = WATCH_ANY_GRAPH, .group = WATCH_ANY_GROUP};
+	struct watch_filter filter = {.graph = WATCH_ANY_GRAPH, .group = WATCH_ANY_GROUP, .kind = kind};
 	struct group *group;
 
 	*ret_graph = NULL;
-	if (watch_kind(request->args[0].text, &filter.kind, error) < 0)
-		return -1;
 	if (request->arg_count == 1) {
 		if (request_group(session, request, &group, error) < 0)
 			return -1;
@@ -227,15 +225,19 @@ int cmd_watch(struct session *session, const struct request *request, struct err
 	uint64_t seq = session->server->ring.published;
 	struct watch_filter filter;
 	struct listing listing;
+	enum watch_kind kind;
 	struct graph *graph;
 	bool initial;
 
 	if (request_bool(request, OPT_INITIAL, since == NULL, &initial, error) < 0 ||
-		watch_target(session, request, &filter, &listing, &graph, error) < 0)
+		watch_kind(request->args[0].text, &kind, error) < 0)
 		return -1;
 	if (since != NULL && initial)
 		return error_set(error, ERR_BAD_ARGUMENT, "since has no initial records");
+	/* Before what is watched: a client of another state learns that first, and then what there is no more. */
 	if (since != NULL && watch_since(session->server, since, &seq, error) < 0)
+		return -1;
+	if (watch_target(session, request, kind, &filter, &listing, &graph, error) < 0)
 		return -1;
 	if (session->watch.state != WATCH_OFF)
 		return error_set(error, ERR_CONFLICT,

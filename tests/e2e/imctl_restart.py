@@ -120,6 +120,54 @@ def test_gone():
                   (4, "imctl: not-found: no group is named web\n"))
 
 
+INCARNATION, ANOTHER = "0f1e2d3c-4b5a-4678-8796-a5b4c3d2e1f0", "1f0e3dad-9990-4b5f-8c3a-2f1f4d0c6e7b"
+REPLACED = f"ERR gone incarnation={ANOTHER} is the one of the state\n"
+SAID_REPLACED = "imctl: imd went away; reconnected, but the state of imd is another one, restored or new; " \
+    "restarting from a full listing\n"
+
+
+def ok(seq, incarnation=INCARNATION):
+    return f"OK seq={seq} incarnation={incarnation}\n"
+
+
+def came_back_without(graph):
+    return f"imctl: imd came back with another state, without graph {graph}: it is unknown how that ended\n"
+
+
+def test_incarnations():
+    done, requests = run([[ok(3) + node_event(4, "unhealthy")], [ok(4) + node_event(5, "running")], [ok(5) + ENOUGH]],
+                         "nodes", "stream")
+    results.equal("it comes back with number and incarnation", (requests, done.stderr), (
+        ["WATCH NODES", f"WATCH NODES since=4@{INCARNATION}", f"WATCH NODES since=5@{INCARNATION}"],
+        resuming(4) + resuming(5) + SAID_ENOUGH))
+    fresh = NODE_LINES.replace("running", "starting") + ok(2, ANOTHER) + node_event(3, "running")
+    done, requests = run([[NODE_LINES + ok(4)], [REPLACED, fresh], [ok(3, ANOTHER) + ENOUGH]], "nodes", "stream")
+    results.equal("another state: the requests", requests, [
+        "WATCH NODES", f"WATCH NODES since=4@{INCARNATION}", "WATCH NODES", f"WATCH NODES since=3@{ANOTHER}"])
+    results.equal("another state: that is said", done.stderr, SAID_REPLACED + resuming(3) + SAID_ENOUGH)
+    results.equal("another state: records, and then events", done.stdout.splitlines(),
+                  [*NODES, NODES[0].replace("running", "starting"), NODES[1], shown("running")])
+    done, _ = run([[NODE_LINES + ok(4)], [GONE, NODE_LINES + ok(9) + ENOUGH]], "nodes", "stream")
+    results.equal("the same state, and events are gone", done.stderr, anew(4) + SAID_ENOUGH)
+
+
+def test_versions_without_incarnations():
+    done, requests = run([["OK seq=3\n"], [ok(3) + node_event(4, "running")], [ok(4) + ENOUGH]], "nodes", "stream")
+    results.equal("imd is upgraded", (requests, done.stderr), (
+        ["WATCH NODES", "WATCH NODES since=3", f"WATCH NODES since=4@{INCARNATION}"],
+        resuming(3) + resuming(4) + SAID_ENOUGH))
+    refusal = 'ERR bad-argument since must be a whole number\n'
+    done, requests = run([[ok(3)], [refusal, "OK seq=2\n"], ["OK seq=2\n" + ENOUGH]], "nodes", "stream")
+    results.equal("imd is downgraded", (requests, done.stderr), (
+        ["WATCH NODES", f"WATCH NODES since=3@{INCARNATION}", "WATCH NODES", "WATCH NODES since=2"],
+        anew(3) + resuming(2) + SAID_ENOUGH))
+    done, requests = run([["OK seq=3\n"], [refusal]], "nodes", "stream")
+    results.equal("a number alone is refused", (done.returncode, len(requests)), (2, 2))
+    for value in ("x", INCARNATION[:-1], INCARNATION + "0", "", '"a b"', "\\x07"):
+        done, requests = run([[f"OK seq=3 incarnation={value}\n"], ["OK seq=3\n" + ENOUGH]], "nodes", "stream")
+        results.equal(f"incarnation={value} is none", requests[-1], "WATCH NODES since=3")
+
+
 def test_lagged():
     back = "OK seq=4\n" + node_event(5, "running")
     done, requests = run([[STREAM + "ERR lagged seq=9\n"], [back + "ERR lagged seq=20\n"], [],
@@ -395,6 +443,26 @@ def test_update_goes_on():
             [*STREAMED, *missed, f"{LOCAL} graph {GRAPH} succeeded"]))
 
 
+def test_update_of_another_state():
+    """The end of the update is not known, unless the restored state has the graph, and ends it."""
+    begun_in = [ok(10), UPDATE[1]]
+    unknown = came_back_without(GRAPH)
+    none, group_gone = "OK\n", "ERR not-found no group is named default\n"
+    for case, replies in (("without the graph", [REPLACED, ok(3, ANOTHER), none]),
+                          ("without the group", [REPLACED, group_gone])):
+        done, requests = run([begun_in, replies], "update", "2", "7")
+        results.equal(f"update, another state {case}", (done.returncode, done.stderr, requests[2]), (
+            1, SAID_REPLACED + unknown, f"WATCH ALL group=default since=14@{INCARNATION}"))
+        done, _ = run([begun_in, replies], "update", "2", "7", "-q")
+        results.equal(f"update --quiet, another state {case}", (done.returncode, done.stderr), (1, unknown))
+        done, _ = run([begun_in, replies], "update", "2", "7", "--json")
+        result = json.loads(done.stdout.splitlines()[-1])
+        results.equal(f"update --json, another state {case}", (result["type"], result["succeeded"], "state" in result),
+                      ("result", False, False))
+    done, _ = run([begun_in, [REPLACED, ok(3, ANOTHER), ENDED, ALL_ENDED]], "update", "2", "7")
+    results.equal("update, another state that has ended the graph", (done.returncode, done.stderr), (0, SAID_REPLACED))
+
+
 def test_update_superseded_meanwhile():
     graphs = f"GRAPH id={OTHER} group=default revision=1 state=running tasks=1\n" \
         f"GRAPH id={GRAPH} group=default revision=1 state=superseded successor={OTHER} " \
@@ -481,14 +549,12 @@ def test_real_restart():
         with Daemon("--mock-delay=0", path=path):
             case = f"after {number.name}"
             _, err, status = finish(update)
-            results.case(f"{case}: the update", status == 1 and err.count("\n") == 2 and
-                         err.startswith("imctl: imd went away; connected again, but ") and
-                         err.endswith(f"imctl: imd came back without graph {graph}\n"), err)
+            results.equal(f"{case}: the update", (status, err), (1, SAID_REPLACED + came_back_without(graph)))
             _, err, status = finish(tasks)
-            results.case(f"{case}: its tasks", status == 4 and err.startswith("imctl: not-found: "), err)
-            said = read_until(nodes, "watching anew", messages=True)
-            results.case(f"{case}: the nodes are watched anew", said.count("\n") == 1 and
-                         said.startswith("imctl: imd went away; connected again, but "), said)
+            results.equal(f"{case}: its tasks", (status, err), (
+                4, SAID_REPLACED + f"imctl: not-found: no graph has the id {graph}\n"))
+            said = read_until(nodes, "full listing", messages=True)
+            results.equal(f"{case}: the nodes are watched from a full listing", said, SAID_REPLACED)
             results.equal(f"{case}: an update", imctl.run("-q", "update", "1", "5").returncode, 0)
             started = json.loads(read_until(nodes, "node-started").splitlines()[-1])
             results.equal(f"{case}: and its node", (started["version"], started["group"]), (5, "default"))

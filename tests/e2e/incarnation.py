@@ -7,10 +7,14 @@ back to a state that was restored, or is new, must not take its events for those
 import argparse
 import os
 import random
+import re
 import shutil
+import signal
 import sqlite3
 import sys
 
+from imctl_lib import Client as Imctl
+from imctl_lib import finish, read_until
 from imdmodel import update
 from imdtest import SOURCE, UUID, Daemon, backup, case, equal, expect, main, matches, new_path, run
 from statelib import PRESENT, checked, state_option
@@ -111,9 +115,7 @@ def a_kill_keeps_the_incarnation_too():
     imd = daemon_on(path)
     with imd.client() as client:
         before = incarnation_of(client)
-    imd.process.kill()
-    imd.process.wait()
-    imd.manager.close()
+    kill(imd)
     with daemon_on(path) as imd:
         equal(incarnation_of(imd.client()), before, "the incarnation after a kill before the first change")
 
@@ -161,6 +163,69 @@ def two_daemons_on_copies_of_a_copy_are_two():
             third = backup(other, new_path("copy.db"))
             with daemon_on(third) as last, last.client() as another:
                 equal(len({incarnation_of(one) for one in (client, other, another)}), 3, "incarnations")
+
+
+# ---- imctl ---------------------------------------------------------------------------------------------------
+
+SAID = "imctl: imd went away; reconnected, but the state of imd is another one, restored or new; " \
+    "restarting from a full listing\n"
+
+
+def kill(imd):
+    imd.process.kill()
+    imd.process.wait()
+    imd.manager.close()
+
+
+@case
+def imctl_says_that_the_state_was_restored():
+    """The numbers of the restored state have gone beyond the last one seen when imctl comes back."""
+    path, copy, sock = new_path("imd.db"), new_path("copy.db"), new_path("sock")
+    imctl = Imctl(sock)
+    imd = Daemon("--mock-delay=0", state_option(path), path=sock)
+    rollouts(imd, [1])
+    with imd.client() as client:
+        backup(client, copy)
+    stream = imctl.start("nodes", "stream")
+    read_until(stream, "slot 2 version 1 running")
+    seen, _ = rollouts(imd, [2])
+    os.kill(stream.pid, signal.SIGSTOP)
+    kill(imd)
+    restore(copy, path)
+    with Daemon("--mock-delay=0", state_option(path), path=sock) as imd:
+        now, _ = rollouts(imd, [3, 4])
+        expect(now > seen, f"the events of the restored state end at {now}, and {seen} was seen")
+        nodes = node_ids(imd)
+        os.kill(stream.pid, signal.SIGCONT)
+        equal(read_until(stream, "full listing|resuming", messages=True), SAID, "what imctl says")
+        shown = read_until(stream, "slot 2 version 4 running")
+        for node in nodes:
+            expect(f"node {node} slot" in shown, f"node {node} of the restored state is not shown: {shown}")
+        equal(finish(stream, signal.SIGINT)[1:], ("imctl: interrupted\n", 130), "the end of the stream")
+
+
+@case
+def the_end_of_an_update_that_was_undone_by_a_restore_is_unknown():
+    """Another update of the restored state takes its place, and succeeds: it must not be taken for it."""
+    path, copy, sock = new_path("imd.db"), new_path("copy.db"), new_path("sock")
+    imctl = Imctl(sock)
+    with daemon_on(path) as imd:
+        rollouts(imd, [1])
+    imd = Daemon("--mock-delay=1h", state_option(path), path=sock)
+    with imd.client() as client:
+        backup(client, copy)
+    follow = imctl.start("update", "4", "1")
+    graph = re.search(f"^graph ({UUID})", read_until(follow, "task 0 started"), re.M)[1]
+    os.kill(follow.pid, signal.SIGSTOP)
+    kill(imd)
+    restore(copy, path)
+    with Daemon("--mock-delay=0", state_option(path), path=sock) as imd:
+        _, others = rollouts(imd, [7])
+        os.kill(follow.pid, signal.SIGCONT)
+        _, err, status = finish(follow)
+        expect(graph not in others, f"the other update has the same graph, and imctl ended with {status}: {err}")
+    equal((status, err), (1, SAID + f"imctl: imd came back with another state, without graph {graph}: it is unknown"
+                          " how that ended\n"), "exit status and messages of the update")
 
 
 # ---- clients that know none ----------------------------------------------------------------------------------
