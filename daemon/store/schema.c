@@ -133,8 +133,8 @@ static const char *const migrations[SCHEMA_VERSION] = {
 	"ALTER TABLE nodes ADD COLUMN marked_uid INTEGER; ALTER TABLE nodes ADD COLUMN marked_by TEXT;",
 
 	/* The history that the file belongs to (schema.h). */
-	"ALTER TABLE daemon ADD COLUMN incarnation TEXT;"
-	"ALTER TABLE daemon ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;",
+	("ALTER TABLE daemon ADD COLUMN incarnation TEXT;"
+	 "ALTER TABLE daemon ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;"),
 };
 
 /* What holds for one to a copy. Its files may have no names any more, so it has no log and no journal. */

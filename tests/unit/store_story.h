@@ -324,8 +324,8 @@ static inline void remove_directory(void)
 
 static inline void incarnation_new(void *arg, struct id *ret_id)
 {
-	static uint64_t number;
-	uint64_t halves[2] = {state_mix(3, ++number), state_mix(4, number)};
+	static uint64_t given;
+	uint64_t number = ++given, halves[2] = {state_mix(3, number), state_mix(4, number)};
 
 	(void)arg;
 	memcpy(ret_id->bytes, halves, sizeof halves);
