@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """imd is killed at random instants, again and again, while several clients work. What they were told is
-there when it comes back, and what they were not told is there wholly or not at all.
+there when it comes back, and what they were not told is there wholly or not at all. Now and then the state is restored
+from an earlier copy: then that is what is there, and who watches learns it.
 
     crash.py [--kills N] [--seed N] [case ...]"""
 
 import argparse
+import copy
 import os
 import random
 import shutil
@@ -19,6 +21,7 @@ from imdtest import (END_EVENTS, IMD, LIVE_STATES, Client, Daemon, Failed, add_c
 GROUPS = ("default", "web")
 SETTINGS = ("--heal-delay=1ms", "--heal-max=4ms", "--retry-delay=1ms", "--retry-max=2ms", "--retries=2",
             "--keep-graphs=300", "--keep-specs=1000")
+SUFFIXES = ("", "-wal", "-journal")
 STEPS_OF_NODES = {"starting": 0, "running": 1, "unhealthy": 1, "shutting_down": 1, "shut_down": 2, "failed": 2}
 
 
@@ -165,29 +168,44 @@ class Worker(threading.Thread):
 
 # ---- what is in the file ------------------------------------------------------------------------------
 
+def copy_files(path, to):
+    """Copies a state with its log."""
+    for suffix in SUFFIXES:
+        if os.path.exists(path + suffix):
+            shutil.copyfile(path + suffix, to + suffix)
+
+
+def backup_of(path):
+    """A copy as BACKUP would have made it."""
+    made = new_path("backup")
+    copy_files(path, made)
+    os.chmod(made, 0o600)
+    rows = sqlite3.connect(made)
+    rows.execute("UPDATE daemon SET incarnation = NULL, commits = commits + 1")
+    rows.commit()
+    equal(rows.execute("PRAGMA journal_mode = DELETE").fetchone()[0], "delete", "journal mode")
+    rows.close()
+    return made
+
+
 class Stored:
     """The state file as a daemon left it, read by way of a copy."""
 
     def __init__(self, path, check):
-        copy = new_path("copy")
-        for suffix in ("", "-wal", "-journal"):
-            if os.path.exists(path + suffix):
-                shutil.copyfile(path + suffix, copy + suffix)
+        looked_at = new_path("copy")
+        copy_files(path, looked_at)
         if check:
-            checked = copy + ".checked"
-            for suffix in ("", "-wal", "-journal"):
-                if os.path.exists(copy + suffix):
-                    shutil.copyfile(copy + suffix, checked + suffix)
-            sound(checked)
-        self.rows = sqlite3.connect(copy)
+            copy_files(looked_at, looked_at + ".checked")
+            sound(looked_at + ".checked")
+        self.rows = sqlite3.connect(looked_at)
         self.rows.row_factory = sqlite3.Row
         self.made = bool(self.rows.execute("SELECT 1 FROM sqlite_schema WHERE name = 'daemon'").fetchone())
         if self.made:
             self.read()
         self.rows.close()
-        for suffix in ("", "-wal", "-journal", "-shm", ".checked", ".checked-wal"):
-            if os.path.exists(copy + suffix):
-                os.unlink(copy + suffix)
+        for suffix in (*SUFFIXES, "-shm", ".checked", ".checked-wal"):
+            if os.path.exists(looked_at + suffix):
+                os.unlink(looked_at + suffix)
 
     def read(self):
         ask = self.rows.execute
@@ -221,6 +239,9 @@ def sound(path):
 class World:
     """A state file, the daemons that come and go on it, and all that was seen of them."""
 
+    # What was seen of the state, and goes back with it when it is restored.
+    SEEN = ("told", "model", "seq", "ids", "dying", "ended_graphs", "ended_tasks", "specs", "bounds", "targets", "latest")
+
     def __init__(self, chance, policies, options, failures):
         self.chance = chance
         self.policies = policies
@@ -231,6 +252,10 @@ class World:
         self.told = Told()
         self.model = Model()
         self.seq = 0             # of the last event seen
+        self.incarnation = None  # that it belongs to
+        self.incarnations = set()
+        self.missed = None       # the position of a watcher that a restore has taken the state from
+        self.saved = None        # a copy of the state, what was seen of it, and what was stored
         self.ids = set()         # of all nodes there ever were
         self.dying = set()       # of those that were seen being killed
         self.ended_graphs = {}
@@ -239,7 +264,7 @@ class World:
         self.bounds = {}         # graph: (min-available, max-live)
         self.targets = {}        # (group, revision): target_of()
         self.stored = None
-        self.lives = 0
+        self.lives = self.restores = 0
         self.imd = self.watcher = None
         self.latest = {}         # the graph of a group that began last
         self.begin = None        # the nodes when the events of this life began,
@@ -305,10 +330,17 @@ class World:
         """Goes on behind the last event seen, where that was the last one; else begins anew."""
         self.watcher = Mortal(self.path)
         last = self.stored.seq if self.stored else 0
-        reply = self.watcher.ask(f"WATCH ALL group=* since={self.seq}")
-        if self.seq == last:
+        since = self.missed or self.position()
+        reply = self.watcher.ask(f"WATCH ALL group=* since={since}")
+        if self.missed:
+            equal(reply.code, "gone", f"since={since}, and the state was restored: {reply}")
+            matches("^incarnation=", reply.text, "which incarnation it is")
+            self.missed = self.incarnation = None
+            self.begin_anew()
+        elif self.seq == last:
             equal(reply.code, None, f"since={self.seq}, which was the last event: {reply}")
             equal(reply.end.number("seq"), self.seq, "seq")
+            self.note_incarnation(reply)
         else:
             equal(reply.code, "gone", f"since={self.seq}, the last event was {last}: {reply}")
             matches(rf" {last} to \d+ are", reply.text, "what is kept")
@@ -316,6 +348,19 @@ class World:
         self.events = []
         self.forces = dict(self.latest)
         self.begin = {node: dict(values) for node, values in self.model.nodes.items()}
+
+    def position(self):
+        return f"{self.seq}@{self.incarnation}" if self.incarnation else str(self.seq)
+
+    def note_incarnation(self, reply):
+        """It is the one that was known, or one that never was."""
+        incarnation = reply.end["incarnation"]
+        if self.incarnation is None:
+            expect(incarnation not in self.incarnations, f"incarnation {incarnation} for the second time")
+            self.incarnations.add(incarnation)
+        else:
+            equal(incarnation, self.incarnation, "the incarnation")
+        self.incarnation = incarnation
 
     def listing(self, client):
         """A fresh watch: its reply, and what it lists."""
@@ -342,6 +387,7 @@ class World:
     def begin_anew(self):
         reply, self.model = self.listing(self.watcher)
         self.seq = reply.end.number("seq")
+        self.note_incarnation(reply)
         expect(self.seq >= self.stored.seq, "the number of the last event went back to", self.seq)
         self.ids.update(self.model.nodes)
         for graph in reply.of("GRAPH"):
@@ -481,6 +527,32 @@ class World:
             expect(model.live(group) <= high, f"{model.live(group)} of {group} live, {high} the most, at", event)
             expect(not stops or model.available(group) >= low,
                    f"{model.available(group)} of {group} available, {low} the fewest, at", event)
+
+    # ---- restores
+
+    def save(self):
+        self.saved = backup_of(self.state), copy.deepcopy({name: getattr(self, name) for name in self.SEEN}), self.stored
+
+    def restore(self):
+        """The state goes back to the copy, and so does what was seen of it; but watchers come from where they were."""
+        path, seen, self.stored = self.saved
+        if self.incarnation:
+            self.missed = self.position()
+        for suffix in SUFFIXES:
+            if os.path.exists(self.state + suffix):
+                os.unlink(self.state + suffix)
+        shutil.copyfile(path, self.state)
+        os.chmod(self.state, 0o600)
+        for name, value in copy.deepcopy(seen).items():
+            setattr(self, name, value)
+        self.begin = None
+        self.restores += 1
+
+    def restore_or_save(self):
+        if self.saved and self.chance.random() < 0.15:
+            self.restore()
+        elif self.stored and self.chance.random() < 0.15:
+            self.save()
 
     # ---- a life
 
@@ -640,9 +712,10 @@ def add_lives(name, policies, options, failures=()):
         world = World(random.Random(f"{seed} {name}"), policies, options, failures)
         for _ in range(count):
             world.life()
+            world.restore_or_save()
         world.end()
         states = [attempt.state for attempt in world.told.attempts.values()]
-        print(f"# {count} kills, {world.seq} events, {states.count('told')} updates told, "
+        print(f"# {count} kills, {world.restores} restores, {world.seq} events, {states.count('told')} updates told, "
               f"{states.count('there')} there all the same, {states.count('lost')} lost")
 
     add_case(name, lives)
