@@ -176,8 +176,8 @@ struct core_totals core_totals(const struct core *core);
 /* Loading what a store has kept, into a core fresh from core_init: groups, their specs (oldest first; the last is the
  * current one), graphs (oldest first) with tasks and edges, nodes in any order; then the end, which
  * rebuilds all that is derived and asks the driver for the truth about every live node. Things are
- * handed over: the core owns what they point to. A graph that has ended has its counts. -1 with ERR_STORAGE if the parts
- * contradict each other or no daemon can have left them so: what is loaded can be worked on to its end. */
+ * handed over: the core owns what they point to. A graph that has ended has its counts. -1 with ERR_STORAGE if the
+ * parts contradict each other or no daemon can have left them so: what is loaded can be worked on to its end. */
 int core_load_group(struct core *core, const char *name, const struct id *next_graph,
 	uint64_t proven_revision, struct error *error);
 int core_load_spec(struct core *core, const char *group, struct spec *spec, struct error *error);

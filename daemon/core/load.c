@@ -241,8 +241,8 @@ static bool graph_runs(const struct graph *graph)
 	return graph->state == GRAPH_RUNNING || graph->state == GRAPH_RUNNING_ERRORED;
 }
 
-/* Whether a Settle of the graph that runs may wait for the node: something in flight will end or start it, or it has yet
- * to become available. */
+/* Whether a Settle of the graph that runs may wait for the node: something in flight will end or start it, or it has
+ * yet to become available. */
 static bool settle_fits_node(const struct graph *graph, const struct node *node)
 {
 	return graph_runs(graph) && node->group == graph->group && node->settle == TASK_NONE &&
