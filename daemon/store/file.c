@@ -9,6 +9,7 @@
 
 #include "copy.h"
 #include "files.h"
+#include "identity.h"
 #include "load.h"
 #include "private_copy.h"
 #include "proto/mem.h"
@@ -47,6 +48,9 @@ struct store_file {
 	struct job job;      /* of the commit */
 	bool failed;         /* the commit */
 	bool untrimmed;      /* frames may follow the last commit in the log */
+	struct identity identity; /* of the state; directory -1: of a copy, in which nothing is kept */
+	bool harmed;         /* the files were not those that are open, */
+	struct error harm;   /* and how */
 	struct error error;
 	store_done_fn *done; /* NULL: no commit is under way */
 	void *arg;
@@ -90,25 +94,48 @@ static int file_load(struct store *store, struct core *core, struct store_histor
 
 /* ---- commits ------------------------------------------------------------------------------- */
 
+static int check_identity(struct store_file *file)
+{
+	file->harmed = file->identity.directory >= 0 &&
+		identity_check(&file->identity, db_log_size(file->db), &file->harm) < 0;
+	return file->harmed ? -1 : 0;
+}
+
+static int on_committing(void *arg)
+{
+	return check_identity(arg);
+}
+
 typedef int write_fn(struct store_file *file, struct error *error);
 
-static int write_and_trim(struct store_file *file, write_fn *write, struct error *error)
+/* The files are checked before, so that nothing is written for nothing, and when all is durable (on_committing). */
+static int write_checked(struct store_file *file, write_fn *write, struct error *error)
 {
-	int ret = write(file, error);
+	int ret = check_identity(file);
 
-	file->untrimmed = file->untrimmed || ret < 0;
-	trim_log(file);
+	if (ret == 0) {
+		ret = write(file, error);
+		file->untrimmed = file->untrimmed || ret < 0;
+		trim_log(file);
+	}
+	if (file->harmed && ret < 0)
+		*error = file->harm;
 	return ret;
 }
 
-/* If the disk is full, the room that the log takes may do. */
+/* If the disk is full, the room that the log takes may do. If only the log is gone, what was answered before is saved:
+ * the database gets what the log has. */
 static int write_once_more(struct store_file *file, write_fn *write, struct error *error)
 {
-	int ret = write_and_trim(file, write, error);
+	int ret = write_checked(file, write, error);
 
-	if (ret < 0 && db_write_failed(file->db) && db_empty_log(file->db) == 0)
-		ret = write_and_trim(file, write, error);
-	return ret;
+	if (ret == 0)
+		return 0;
+	if (db_write_failed(file->db) && !file->harmed && db_empty_log(file->db) == 0)
+		return write_checked(file, write, error);
+	if (file->harmed && identity_lacks_log(&file->identity))
+		db_checkpoint(file->db);
+	return -1;
 }
 
 static int write_rows(struct store_file *file, struct error *error)
@@ -234,6 +261,18 @@ static void fetches_free(struct store_file *file)
 
 /* ---- opening and closing ------------------------------------------------------------------- */
 
+/* What is in the place of a file that is gone is left alone. */
+static void close_database(struct store_file *file)
+{
+	if (file->identity.directory >= 0 && check_identity(file) < 0) {
+		if (identity_lacks_log(&file->identity))
+			db_checkpoint(file->db);
+		db_keep_files(file->db);
+	}
+	db_close(file->db);
+	identity_fini(&file->identity);
+}
+
 static void file_free(struct store *store)
 {
 	struct store_file *file = file_of(store);
@@ -242,7 +281,7 @@ static void file_free(struct store *store)
 	copy_source_fini(&file->copies);
 	fetches_free(file);
 	tables_fini(&file->tables);
-	db_close(file->db);
+	close_database(file);
 	private_copy_fini(&file->checked);
 	rows_fini(&file->rows);
 	node_serials_fini(&file->serials);
@@ -282,6 +321,7 @@ static struct store_file *file_new(struct runner *runner)
 	struct store_file *file = mem_zalloc(1, sizeof *file);
 
 	file->store.ops = &ops;
+	file->identity.directory = -1;
 	file->runner = runner;
 	/* Commits go before reads and copies. */
 	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file, .urgent = true};
@@ -301,8 +341,10 @@ static int file_open(struct store_file *file, const char *name, const struct id_
 		return -1;
 	ret = db_open(place.path, name, true, &file->db, error);
 	trust_path_fini(&place);
-	if (ret < 0 || schema_set_up(file->db, name, ids, error) < 0)
+	if (ret < 0 || schema_set_up(file->db, name, ids, error) < 0 ||
+		identity_take(&file->identity, name, db_path(file->db), error) < 0)
 		return -1;
+	db_watch(file->db, on_committing, file);
 	file->untrimmed = true;
 	trim_log(file);
 	snapshot_sweep(db_path(file->db));
