@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "driver/mock.h"
+#include "log.h"
 #include "proto/mem.h"
 #include "store/files.h"
 #include "sys/privileges.h"
@@ -50,6 +51,7 @@ int state_open(const char *path, const struct id_source *ids, struct event_base 
 	struct error *error)
 {
 	struct runner *runner;
+	struct error notice;
 
 	if (strcmp(path, STATE_IN_MEMORY) == 0) {
 		*ret_store = store_memory_new(ids);
@@ -60,7 +62,11 @@ int state_open(const char *path, const struct id_source *ids, struct event_base 
 	runner = runner_thread(base);
 	if (runner == NULL)
 		return error_set(error, ERR_INTERNAL, "cannot set up a thread for the state");
-	return store_file_open(path, ids, runner, ret_store, error);
+	if (store_file_open(path, ids, runner, ret_store, error) < 0)
+		return -1;
+	if (store_file_notice(*ret_store, &notice))
+		log_event(LEVEL_WARNING, "log-incomplete", LOG_STR("notice", notice.text));
+	return 0;
 }
 
 /* ---- checking ------------------------------------------------------------------------------ */

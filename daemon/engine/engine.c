@@ -247,6 +247,8 @@ static int load(struct engine *engine, struct store_history *ret_history, struct
 	read_clock(engine);
 	if (loaded < 0 || core_load_end(&engine->core, &engine->now, update, error) < 0)
 		return -1;
+	if (engine->store->ops->accept && engine->store->ops->accept(engine->store, error) < 0)
+		return -1;
 	core_changes_taken(&engine->core, update); /* what is derived need not be stored */
 	update->change_count = 0;
 	return 0;

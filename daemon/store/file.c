@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "copy.h"
-#include "files.h"
 #include "identity.h"
 #include "load.h"
-#include "private_copy.h"
+#include "opening.h"
 #include "proto/mem.h"
+#include "restore.h"
 #include "schema.h"
 #include "snapshot.h"
 #include "store.h"
@@ -41,7 +41,10 @@ struct store_file {
 	struct store store;
 	struct runner *runner;
 	pthread_mutex_t mutex;
-	struct db *db;
+	struct opening opening;
+	struct db *db;               /* of the opening */
+	char *name;                  /* of the file, as it was given */
+	const struct id_source *ids; /* NULL: it is accepted, or a copy */
 	struct tables tables;
 	struct node_serials serials;
 	struct rows rows;
@@ -74,6 +77,15 @@ static void trim_log(struct store_file *file)
 		return;
 	if (db_trim_log(file->db) == 0 || (schema_touch(file->db, NULL) == 0 && db_trim_log(file->db) == 0))
 		file->untrimmed = false;
+}
+
+/* Says of what the sentence of the database is about. */
+static void name_file(const char *path, struct error *error)
+{
+	struct error inner = *error;
+
+	if (strstr(inner.text, path) == NULL)
+		error_set(error, inner.code, "%s: %s", path, inner.text);
 }
 
 /* ---- loading ------------------------------------------------------------------------------- */
@@ -286,6 +298,7 @@ static void file_free(struct store *store)
 	rows_fini(&file->rows);
 	node_serials_fini(&file->serials);
 	pthread_mutex_destroy(&file->mutex);
+	free(file->name);
 	free(file);
 }
 
@@ -296,20 +309,43 @@ int store_file_verify(struct store *store, struct error *error)
 	return db_verify(db, true, error) < 0 ? -1 : load_check_orphans(db, error);
 }
 
-/* Says of what the sentence of the database is about. */
-static void name_file(const char *path, struct error *error)
+bool store_file_notice(struct store *store, struct error *ret_notice)
 {
-	struct error inner = *error;
+	const struct store_file *file = file_of(store);
 
-	if (strstr(inner.text, path) == NULL)
-		error_set(error, inner.code, "%s: %s", path, inner.text);
+	return inspect_notice(&file->opening.inspection, file->name, ret_notice);
 }
 
-static struct store_file *file_new(struct runner *runner)
+static int file_accept(struct store *store, struct error *error)
+{
+	struct store_file *file = file_of(store);
+	int ret = 0;
+
+	pthread_mutex_lock(&file->mutex);
+	if (file->ids)
+		ret = opening_accept(&file->opening, file->name, file->ids, error);
+	if (file->ids && ret == 0)
+		ret = identity_take(&file->identity, file->name, db_path(file->db), error);
+	if (file->ids && ret == 0) {
+		db_watch(file->db, on_committing, file);
+		file->untrimmed = true;
+		trim_log(file);
+		snapshot_sweep(db_path(file->db));
+	}
+	if (ret == 0)
+		file->ids = NULL;
+	else
+		name_file(file->name, error);
+	pthread_mutex_unlock(&file->mutex);
+	return ret;
+}
+
+static struct store_file *file_new(const char *name, struct runner *runner)
 {
 	static const struct store_ops ops = {
 		.name = "sqlite",
 		.load = file_load,
+		.accept = file_accept,
 		.commit = file_commit,
 		.probe = file_probe,
 		.copy_begin = file_copy_begin,
@@ -323,6 +359,7 @@ static struct store_file *file_new(struct runner *runner)
 	file->store.ops = &ops;
 	file->identity.directory = -1;
 	file->runner = runner;
+	file->name = mem_strdup(name);
 	/* Commits go before reads and copies. */
 	file->job = (struct job){.work = commit_work, .done = commit_done, .arg = file, .urgent = true};
 	file->probe.job = (struct job){.work = probe_work, .done = probe_done, .arg = file};
@@ -332,42 +369,11 @@ static struct store_file *file_new(struct runner *runner)
 	return file;
 }
 
-static int file_open(struct store_file *file, const char *name, const struct id_source *ids, struct error *error)
+static int finish_opening(struct store_file *file, int opened, struct store **ret_store, struct error *error)
 {
-	struct trust_path place;
-	int ret;
-
-	if (files_resolve(name, &place, error) < 0)
-		return -1;
-	ret = db_open(place.path, name, true, &file->db, error);
-	trust_path_fini(&place);
-	if (ret < 0 || schema_set_up(file->db, name, ids, error) < 0 ||
-		identity_take(&file->identity, name, db_path(file->db), error) < 0)
-		return -1;
-	db_watch(file->db, on_committing, file);
-	file->untrimmed = true;
-	trim_log(file);
-	snapshot_sweep(db_path(file->db));
-	return 0;
-}
-
-/* Once it is open, the copy needs no name, so that a crash leaves at most an empty directory. */
-static int file_open_copy(struct store_file *file, const char *name, struct error *error)
-{
-	int ret;
-
-	if (private_copy_take(name, &file->checked, error) < 0)
-		return -1;
-	ret = db_open(file->checked.path, name, false, &file->db, error);
-	private_copy_unlink(&file->checked);
-	return ret < 0 ? -1 : schema_set_up(file->db, name, NULL, error);
-}
-
-static int finish_opening(struct store_file *file, int opened, const char *name,
-	struct store **ret_store, struct error *error)
-{
+	file->db = file->opening.db;
 	if (opened < 0 || tables_init(&file->tables, file->db, error) < 0) {
-		name_file(name, error);
+		name_file(file->name, error);
 		file_free(&file->store);
 		return -1;
 	}
@@ -379,15 +385,33 @@ static int finish_opening(struct store_file *file, int opened, const char *name,
 int store_file_open(const char *path, const struct id_source *ids, struct runner *runner, struct store **ret_store,
 	struct error *error)
 {
-	struct store_file *file = file_new(runner);
+	struct store_file *file = file_new(path, runner);
 
-	return finish_opening(file, file_open(file, path, ids, error), path, ret_store, error);
+	file->ids = ids;
+	return finish_opening(file, opening_for_use(path, &file->opening, error), ret_store, error);
+}
+
+int store_file_open_source(const struct source *source, bool cut, struct runner *runner, struct store **ret_store,
+	struct error *error)
+{
+	struct store_file *file = file_new(source->path, runner);
+
+	return finish_opening(file, opening_of_copy(source, cut, &file->checked, &file->opening, error), ret_store,
+		error);
 }
 
 int store_file_open_copy(const char *path, struct runner *runner, struct store **ret_store,
 	struct error *error)
 {
-	struct store_file *file = file_new(runner);
+	struct source source;
+	int ret;
 
-	return finish_opening(file, file_open_copy(file, path, error), path, ret_store, error);
+	if (restore_check_none(path, error) < 0 || source_open(path, 0, &source, error) < 0) {
+		runner->ops->free(runner);
+		name_file(path, error);
+		return -1;
+	}
+	ret = store_file_open_source(&source, false, runner, ret_store, error);
+	source_close(&source);
+	return ret;
 }

@@ -101,6 +101,17 @@ int files_check_status(const struct stat *status, uid_t owner, const char *path,
 	return 0;
 }
 
+int files_check_mount(int directory, const char *name, const char *path, struct error *error)
+{
+	struct statx status;
+
+	if (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &status) < 0 ||
+		!(status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+		return 0;
+	return error_set(error, ERR_STORAGE, "%s is a mount point; mount the directory of the state, so that the log "
+		"is with it", path);
+}
+
 /* A super-journal is what a transaction over several databases has. Its name is at the end of the journal, then
  * its length and a checksum, and then the magic with which journals begin, too. Without it, no journal ends
  * so: the last bytes are a checksum. (SQLite's file format, 3. The Rollback Journal; pager.c.) */
@@ -146,6 +157,8 @@ static int check_one(const struct trust_path *place, enum state_file file, struc
 		ret = errno == ENOENT ? 0 : failed(path, error);
 	else
 		ret = files_check_status(&status, geteuid(), path, error);
+	if (ret == 0)
+		ret = files_check_mount(place->directory, name, path, error);
 	if (ret == 0 && file == STATE_JOURNAL)
 		ret = check_journal_at(place->directory, name, path, error);
 	free(path);

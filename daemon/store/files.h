@@ -30,6 +30,9 @@ int files_resolve(const char *path, struct trust_path *ret_path, struct error *e
  * with no other link. */
 int files_check_status(const struct stat *status, uid_t owner, const char *path,
 	struct error *error);
+/* Refuses a file that is mounted in its directory: the log beside it is not that of the file elsewhere. If there is no
+ * file, or the kernel does not tell (before Linux 5.8), there is no objection. */
+int files_check_mount(int directory, const char *name, const char *path, struct error *error);
 /* Refuses a rollback journal that names a super-journal; imd makes none. `path` is for the message. */
 int files_check_journal(int fd, const char *path, struct error *error);
 

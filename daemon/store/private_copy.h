@@ -5,17 +5,19 @@
 
 #include <signal.h>
 
-#include "proto/error.h"
+#include "source.h"
 
 struct private_copy {
 	char *path;       /* of the copy of the database; its log and journal are beside it */
 	sigset_t signals; /* the mask before: a signal that ends the process waits until the copy is gone */
 };
 
-/* Copies the files of a state into a directory in $TMPDIR, or else in /tmp, for this user alone; holes stay holes, and
- * a file that is not a database is not copied. Only reads the state, and not while another process uses it. As root,
- * it reads root's files alone. -1 with ERR_STORAGE. */
-int private_copy_take(const char *path, struct private_copy *ret_copy, struct error *error);
+/* Copies the files of a state into a directory in $TMPDIR, or else in /tmp, for this user alone; holes stay holes.
+ * -1 with ERR_STORAGE. */
+int private_copy_make(const struct source *source, struct private_copy *ret_copy, struct error *error);
+/* Copies the bytes of a file into an empty one; holes stay holes. -1 with errno, EINTR if a signal that is blocked is
+ * to end the process. */
+int private_copy_bytes(int from, int to);
 /* Removes the files, which stay readable for those who have opened them. The directory stays, because SQLite goes on
  * using the names in it, and nobody else may create these. Signals are delivered again. */
 void private_copy_unlink(struct private_copy *copy);

@@ -421,10 +421,13 @@ static int bring_up_to_date(struct db *db, int64_t version, const struct id_sour
 		return -1;
 	if (version == SCHEMA_VERSION && lacks == 0)
 		return 0;
-	if (write_changes(db, version, ids, error) == 0)
-		return 0;
-	db_run(db, "ROLLBACK", NULL);
-	return -1;
+	if (write_changes(db, version, ids, error) < 0) {
+		db_run(db, "ROLLBACK", NULL);
+		return -1;
+	}
+	if (ids && db_checkpoint(db) == 0) /* else it is in the log */
+		db_trim_log(db);
+	return 0;
 }
 
 static int use_settings(struct db *db, bool lasting, struct error *error)
@@ -439,19 +442,57 @@ static int use_settings(struct db *db, bool lasting, struct error *error)
 	return 0;
 }
 
+int schema_check(struct db *db, const char *name, bool lasting, int64_t *ret_version, struct error *error)
+{
+	if (check_owner(db, name, ret_version, error) < 0 || check_schema(db, *ret_version, error) < 0)
+		return -1;
+	/* Damage that nobody reads would show in a commit, some day. */
+	return db_verify(db, false, error) < 0 ? -1 : use_settings(db, lasting, error);
+}
+
+/* Pages stay in memory until a transaction is committed. A database that has no log yet must not get a journal. */
+int schema_try(struct db *db, int64_t version, struct error *error)
+{
+	int64_t has_log;
+
+	if (version == SCHEMA_VERSION)
+		return 0;
+	if (db_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &has_log, error) < 0 ||
+		(!has_log && db_run(db, "PRAGMA journal_mode = MEMORY", error) < 0) ||
+		db_run(db, "PRAGMA cache_spill = OFF", error) < 0 || db_run(db, "BEGIN IMMEDIATE", error) < 0)
+		return -1;
+	return migrate(db, version, error);
+}
+
+static int end_try(struct db *db, struct error *error)
+{
+	int64_t has_log;
+
+	if (db_run(db, "ROLLBACK", error) < 0 || db_run(db, "PRAGMA cache_spill = ON", error) < 0 ||
+		db_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &has_log, error) < 0)
+		return -1;
+	return has_log ? 0 : db_run(db, "PRAGMA journal_mode = DELETE", error);
+}
+
+int schema_accept(struct db *db, const char *name, int64_t version, const struct id_source *ids, struct error *error)
+{
+	if (!ids)
+		return bring_up_to_date(db, version, NULL, error);
+	if (version < SCHEMA_VERSION && end_try(db, error) < 0)
+		return -1;
+	/* The log comes first: a journal of all that follows could not be told from that of another file (rollback.h). */
+	return use_wal(db, name, error) < 0 ? -1 : bring_up_to_date(db, version, ids, error);
+}
+
 int schema_set_up(struct db *db, const char *name, const struct id_source *ids, struct error *error)
 {
 	int64_t version;
 
-	if (check_owner(db, name, &version, error) < 0 || check_schema(db, version, error) < 0)
+	if (schema_check(db, name, ids != NULL, &version, error) < 0)
 		return -1;
-	/* Damage that nobody reads would show in a commit, some day. */
-	if (db_verify(db, false, error) < 0 || use_settings(db, ids != NULL, error) < 0)
+	if (ids && schema_try(db, version, error) < 0)
 		return -1;
-	if (bring_up_to_date(db, version, ids, error) < 0)
-		return -1;
-	/* A file that has no log yet gets one now, after its incarnation (schema.h). */
-	return ids ? use_wal(db, name, error) : 0;
+	return schema_accept(db, name, version, ids, error);
 }
 
 /* SQLite writes no row that is as it was before; the count always differs. */

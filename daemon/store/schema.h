@@ -19,16 +19,23 @@ enum { SCHEMA_VERSION = 4 };
  * file only if the incarnation is the same with and without it, and N - C <= M <= N: the log continues the file, which
  * may have taken over some of the transactions.
  *
- * A file gets its incarnation before it gets its first log, so no log changes NULL to an ID. Only a log that brings a
- * file of an older version to this one adds the columns; without that log the file has neither. A crash during a
- * checkpoint may leave a file that is shorter than its header says. Without its log, SQLite reads it only with
- * PRAGMA writable_schema; M is right in it. */
+ * A file gets its log, then its incarnation, and then takes over that transaction from the log. If a crash comes in
+ * between, the file has NULL and M = N - C. If a log has brought the file from an older version to this one, or has
+ * created its tables, the file has neither column without the log, which is M = 0, and N - C <= 0: transactions
+ * before that were not counted. A crash during a checkpoint may leave a file that is shorter than its header says.
+ * Without its log, SQLite reads it only with PRAGMA writable_schema; M is right in it. (inspect.h) */
 
-/* Sets up a database that was just opened: creates the tables if it is empty, brings it to SCHEMA_VERSION if it is
- * older, and assigns an incarnation if it has none. Refuses, and leaves as it is, what is not imd's or is newer, and
- * a schema that differs in anything from what imd makes.
- * `name` is for messages. Without `ids` the database is a copy that is only read: it gets no incarnation and no log,
- * and nothing waits for the disk. */
+/* Checks a database that was just opened, and changes nothing: refuses what is not imd's or is newer, what is damaged,
+ * and a schema that differs in anything from what imd makes. A database without tables has version 0. `name` is for
+ * messages. What is not `lasting` is a copy that nobody needs any more: nothing waits for the disk. */
+int schema_check(struct db *db, const char *name, bool lasting, int64_t *ret_version, struct error *error);
+/* Has a database that was checked be of SCHEMA_VERSION, in memory alone: until schema_accept, or until it is closed. */
+int schema_try(struct db *db, int64_t version, struct error *error);
+/* Creates the tables, or brings them to SCHEMA_VERSION; has the database use a write-ahead log, and assigns an
+ * incarnation if it has none. Without `ids` the database is a copy that is only read: it gets no incarnation and no
+ * log, and must not have been tried. */
+int schema_accept(struct db *db, const char *name, int64_t version, const struct id_source *ids, struct error *error);
+/* All of this at once. */
 int schema_set_up(struct db *db, const char *name, const struct id_source *ids, struct error *error);
 /* Commits a transaction that only counts itself. */
 int schema_touch(struct db *db, struct error *error);

@@ -1,5 +1,6 @@
 #include "sqlite.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 
 #include "files.h"
 #include "guard.h"
+#include "proto/buf.h"
 #include "proto/mem.h"
 #include "sqlite_layer.h"
 #include "sqlite_log.h"
@@ -80,11 +82,6 @@ int db_checkpoint(struct db *db)
 int db_empty_log(struct db *db)
 {
 	return sqlite_log_empty(&db->log);
-}
-
-void db_keep_files(struct db *db)
-{
-	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 
 int db_trim_log(struct db *db)
@@ -198,6 +195,32 @@ static int check_size(const struct db *db, bool create, struct error *error)
 	return 0;
 }
 
+static bool log_exists(const char *path)
+{
+	char *log = files_name(path, STATE_LOG);
+	bool exists = access(log, F_OK) == 0;
+
+	free(log);
+	return exists;
+}
+
+/* Whether closing the database leaves the log and copies nothing of it into the file. Without that, SQLite would remove
+ * a log that it has created itself, empty, for a database that is only read. */
+static int keep_log(struct db *db, bool keep)
+{
+	return sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)keep, NULL);
+}
+
+void db_accept(struct db *db)
+{
+	keep_log(db, false);
+}
+
+void db_keep_files(struct db *db)
+{
+	keep_log(db, true);
+}
+
 int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 	struct error *error)
 {
@@ -205,7 +228,7 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 		SQLITE_OPEN_NOFOLLOW | (create ? SQLITE_OPEN_CREATE : 0);
 	struct db *db = mem_zalloc(1, sizeof *db);
 	const char *layer = sqlite_layer_name();
-	bool is_new = file_size(path) == 0;
+	bool is_new = file_size(path) == 0, has_log = log_exists(path);
 	mode_t mask;
 	int code;
 
@@ -220,6 +243,8 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 	umask(mask);
 	if (code == SQLITE_OK)
 		code = guard_apply(db->sqlite);
+	if (code == SQLITE_OK && has_log)
+		code = keep_log(db, true);
 	if ((code != SQLITE_OK && open_failed(db, code, error) < 0) || lock(db, is_new, error) < 0) {
 		db_close(db);
 		return -1;
@@ -229,6 +254,47 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 	sqlite_log_init(&db->log, db->sqlite);
 	*ret_db = db;
 	return 0;
+}
+
+/* A path as an URI (https://www.sqlite.org/uri.html). */
+static char *make_uri(const char *path, const char *parameters)
+{
+	struct buf uri = BUF_INIT;
+
+	buf_add_str(&uri, "file:");
+	for (; *path != '\0'; path++) {
+		if (isalnum((unsigned char)*path) || strchr("/._-", *path))
+			buf_add_char(&uri, *path);
+		else
+			buf_addf(&uri, "%%%02x", (unsigned char)*path);
+	}
+	buf_add(&uri, parameters, strlen(parameters) + 1);
+	return uri.data;
+}
+
+/* What is immutable has no log, no journal and no lock. After a crash in the middle of a checkpoint it may be shorter
+ * than its header says, which SQLite accepts only if the schema can be written to. */
+int db_open_alone(const char *path, struct db **ret_db, struct error *error)
+{
+	char *uri = make_uri(path, "?mode=ro&immutable=1");
+	struct db *db = mem_zalloc(1, sizeof *db);
+	int code = sqlite3_open_v2(uri, &db->sqlite, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+			SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW, NULL);
+
+	free(uri);
+	if (code == SQLITE_OK)
+		code = guard_apply(db->sqlite);
+	if (code == SQLITE_OK)
+		code = sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, NULL);
+	if (code == SQLITE_OK) {
+		*ret_db = db;
+		return 0;
+	}
+	fail(db->sqlite, error);
+	db_close(db);
+	return -1;
 }
 
 int db_open_memory(struct db **ret_db, struct error *error)

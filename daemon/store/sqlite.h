@@ -19,6 +19,10 @@ struct db_backup;
  * file that is new free pages can be given back. Fails, and touches nothing, if another process has it. */
 int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 	struct error *error);
+/* Opens a file to read it as it is without its log. It is not locked, and nothing is written. */
+int db_open_alone(const char *path, struct db **ret_db, struct error *error);
+/* Until this call, closing a database that had a log when it was opened leaves the log, and the file, as they are. */
+void db_accept(struct db *db);
 /* A database in memory, for comparison. */
 int db_open_memory(struct db **ret_db, struct error *error);
 void db_close(struct db *db);

@@ -14,6 +14,7 @@ typedef void store_fetched_fn(void *arg, struct graph *graph, const struct error
 
 /* A copy of the state. It belongs to whoever began it. */
 struct store_copy;
+struct source;
 
 /* A piece of a copy is this long, except the last one. */
 enum { STORE_COPY_PIECE = 8 * LIMIT_DATA };
@@ -39,6 +40,9 @@ struct store_ops {
 	 * incarnation each time. Not while a commit is under way. */
 	int (*load)(struct store *store, struct core *core, struct store_history *ret_history,
 		struct error *error);
+	/* After a load that was good: the state may be written from here on. Until then a store changes nothing that it
+	 * has found. NULL: there is nothing to do. */
+	int (*accept)(struct store *store, struct error *error);
 	/* Begins to store the changes, and the number of the last event they told. What they name is read
 	 * before the call returns; names of groups stay until the store is freed. done is called once,
 	 * from within the call or later; a second commit does not begin before. */
@@ -66,16 +70,24 @@ struct store_ops {
 /* Keeps nothing: every commit succeeds at once, and there is never anything to load. Its incarnation is from `ids`. */
 struct store *store_memory_new(const struct id_source *ids);
 
-/* Keeps everything in a file, which is made if it is not there, and brought up to date. It must be a regular file
- * of the effective user with one name, in a directory to which nobody else can write (files.h), and is this
- * process's alone until the store is freed. A file that is new, or was copied, gets its incarnation from `ids`
- * (schema.h). The runner is the store's, also on failure: ERR_STORAGE says what is wrong with the file. */
+/* Keeps everything in a file, which is created if it does not exist, and brought up to date when it is accepted. It
+ * must be a regular file of the effective user with one name, in a directory to which nobody else can write (files.h),
+ * and is this process's alone until the store is freed. A log beside it must be its own, and whole but for the last
+ * transaction (inspect.h). A file that is new, or was copied, gets its incarnation from `ids` (schema.h), which stays
+ * until the store is freed. The runner is the store's, also on failure: ERR_STORAGE says what is wrong with the
+ * file. */
 int store_file_open(const char *path, const struct id_source *ids, struct runner *runner, struct store **ret_store,
 	struct error *error);
 /* Opens a copy of a file, to look at it: the file is only read, and nothing beside it is changed. The copy is gone
  * when the store is freed, or the process ends. */
 int store_file_open_copy(const char *path, struct runner *runner, struct store **ret_store,
 	struct error *error);
+/* The same of a source that is open (source.h), and stays open. If `cut` is set, a log that is damaged ends before the
+ * damage. */
+int store_file_open_source(const struct source *source, bool cut, struct runner *runner, struct store **ret_store,
+	struct error *error);
+/* What a user should know of a file that is good all the same; false if there is nothing. */
+bool store_file_notice(struct store *store, struct error *ret_notice);
 /* Looks through the whole file for what loading it might not meet: damage, and rows of graphs that do not exist. */
 int store_file_verify(struct store *store, struct error *error);
 

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -131,10 +132,12 @@ static inline unsigned log_leftovers(const char *name)
 struct log_history {
 	char incarnation[64]; /* "": NULL */
 	int64_t commits;
+	bool is_known;        /* a crash during the first checkpoint may leave a table that only the log has */
 };
 
-/* Opens the file, and with it the log that is beside it. Needs no shared memory, and reads a file that a crash left in
- * the middle of a checkpoint: without its log it may be shorter than its header says. */
+/* Opens the file, and with it the log that is beside it; without these columns there is no commit. Needs no shared
+ * memory, and reads a file that a crash left in the middle of a checkpoint: without its log it may be shorter than its
+ * header says. */
 static inline void log_read_history(const char *name, struct log_history *ret_history)
 {
 	static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA writable_schema = ON";
@@ -142,11 +145,23 @@ static inline void log_read_history(const char *name, struct log_history *ret_hi
 	sqlite3 *sqlite;
 	const unsigned char *incarnation;
 
+	*ret_history = (struct log_history){.commits = 0};
 	ck_assert_int_eq(sqlite3_open(name, &sqlite), SQLITE_OK);
 	ck_assert_int_eq(sqlite3_exec(sqlite, settings, NULL, NULL, NULL), SQLITE_OK);
-	if (sqlite3_prepare_v2(sqlite, "SELECT incarnation, commits FROM daemon", -1, &statement, NULL) != SQLITE_OK ||
-		sqlite3_step(statement) != SQLITE_ROW)
-		ck_abort_msg("%s: %s", name, sqlite3_errmsg(sqlite));
+	if (sqlite3_table_column_metadata(sqlite, NULL, "daemon", "commits", NULL, NULL, NULL, NULL, NULL) !=
+		SQLITE_OK) {
+		ret_history->is_known = sqlite3_errcode(sqlite) == SQLITE_ERROR;
+		sqlite3_close(sqlite);
+		return;
+	}
+	ck_assert_int_eq(sqlite3_prepare_v2(sqlite, "SELECT incarnation, commits FROM daemon", -1, &statement, NULL),
+		SQLITE_OK);
+	if (sqlite3_step(statement) != SQLITE_ROW) {
+		sqlite3_finalize(statement);
+		sqlite3_close(sqlite);
+		return;
+	}
+	ret_history->is_known = true;
 	incarnation = sqlite3_column_text(statement, 0);
 	snprintf(ret_history->incarnation, sizeof ret_history->incarnation, "%s",
 		incarnation ? (const char *)incarnation : "");
@@ -177,10 +192,15 @@ static inline void log_check(const char *name, const char *copy)
 	if (count == 0)
 		return;
 	log_read_both(name, copy, &alone, &whole);
-	ck_assert_str_ne(whole.incarnation, "");
-	ck_assert_str_eq(alone.incarnation, whole.incarnation);
+	ck_assert(whole.is_known);
+	if (whole.commits == 0 || !alone.is_known)
+		return;
 	ck_assert_int_le(whole.commits - count, alone.commits);
 	ck_assert_int_le(alone.commits, whole.commits);
+	if (alone.incarnation[0] == '\0') /* the log has all that has happened to the file in use */
+		ck_assert_int_eq(alone.commits, alone.commits ? whole.commits - count : 0);
+	else
+		ck_assert_str_eq(alone.incarnation, whole.incarnation);
 }
 
 #endif

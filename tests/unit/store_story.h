@@ -333,12 +333,23 @@ static inline void incarnation_new(void *arg, struct id *ret_id)
 
 static const struct id_source incarnations = {.new_id = incarnation_new};
 
+/* Opens a file and accepts it. */
+static inline int store_open(const char *name, struct runner *runner, struct store **ret_store, struct error *error)
+{
+	if (store_file_open(name, &incarnations, runner, ret_store, error) < 0)
+		return -1;
+	if ((*ret_store)->ops->accept(*ret_store, error) == 0)
+		return 0;
+	(*ret_store)->ops->free(*ret_store);
+	return -1;
+}
+
 static inline struct store *open_file(const char *name, struct runner *runner)
 {
 	struct store *store;
 	struct error error;
 
-	if (store_file_open(name, &incarnations, runner, &store, &error) < 0)
+	if (store_open(name, runner, &store, &error) < 0)
 		ck_abort_msg("%s", error.text);
 	return store;
 }

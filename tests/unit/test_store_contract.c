@@ -347,7 +347,7 @@ typedef int open_fn(const char *, struct runner *, struct store **, struct error
 
 static int open_to_use(const char *name, struct runner *runner, struct store **ret_store, struct error *error)
 {
-	return store_file_open(name, &incarnations, runner, ret_store, error);
+	return store_open(name, runner, ret_store, error);
 }
 
 static void expect_refused(const char *name, open_fn *open, const char *why)

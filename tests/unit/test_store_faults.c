@@ -269,7 +269,7 @@ static bool open_state(void)
 {
 	struct error error;
 
-	if (store_file_open(path, &incarnations, runner_at_once(), &keep.store, &error) == 0)
+	if (store_open(path, runner_at_once(), &keep.store, &error) == 0)
 		return true;
 	check_error(&error);
 	must(strstr(error.text, path) != NULL);
@@ -277,7 +277,7 @@ static bool open_state(void)
 	failed_opens++;
 	if (fault.lasts)
 		return false;
-	if (store_file_open(path, &incarnations, runner_at_once(), &keep.store, &error) < 0)
+	if (store_open(path, runner_at_once(), &keep.store, &error) < 0)
 		ck_abort_msg("opened a second time: %s", error.text);
 	return true;
 }

@@ -1,0 +1,265 @@
+#include "restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/buf.h"
+#include "proto/mem.h"
+#include "snapshot.h"
+#include "source.h"
+
+static const char before_restore[] = "before-restore";
+
+static int failed(const char *what, const char *path, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "%s cannot be %s: %s", path, what, strerror(errno));
+}
+
+static const char *base_name(const char *path)
+{
+	return strrchr(path, '/') + 1;
+}
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+/* The new database, from the moment when the restore counts. */
+static char *new_name(const char *path)
+{
+	struct buf name = BUF_INIT;
+
+	buf_addf(&name, "%s-restore", path);
+	buf_add_char(&name, '\0');
+	return name.data;
+}
+
+char *restore_aside_name(const char *path, const char *reason, time_t at, enum state_file file)
+{
+	struct buf name = BUF_INIT;
+	char time[32], *ret;
+	struct tm utc;
+
+	gmtime_r(&at, &utc);
+	strftime(time, sizeof time, "%Y%m%dT%H%M%SZ", &utc);
+	buf_addf(&name, "%s.%s-%s", path, reason, time);
+	buf_add_char(&name, '\0');
+	ret = files_name(name.data, file);
+	buf_fini(&name);
+	return ret;
+}
+
+static bool aside_exists(const char *path, const char *reason, time_t at)
+{
+	bool exists = false;
+
+	for (int file = 0; file < STATE_FILE_COUNT && !exists; file++) {
+		char *name = restore_aside_name(path, reason, at, (enum state_file)file);
+
+		exists = faccessat(AT_FDCWD, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+		free(name);
+	}
+	return exists;
+}
+
+time_t restore_aside_time(const char *path, const char *reason)
+{
+	time_t at = time(NULL);
+
+	while (aside_exists(path, reason, at))
+		at++;
+	return at;
+}
+
+/* ---- moving -------------------------------------------------------------------------------- */
+
+/* Does not replace another file. Some file systems have no such call; then the look before it has to do. */
+static int rename_new(int directory, const char *from, const char *to)
+{
+	struct stat status;
+
+	if (renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (fstatat(directory, to, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return renameat(directory, from, directory, to);
+}
+
+static int sync_directory(const struct trust_path *place, struct error *error)
+{
+	int fd = openat(place->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = fd >= 0 && fsync(fd) == 0 ? 0 : failed("synced in its directory", place->path, error);
+
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/* What is not there may have been moved before a crash. */
+static int move_aside(const struct trust_path *place, enum state_file file, time_t at, restore_moved_fn *moved,
+	void *arg, struct error *error)
+{
+	char *from = files_name(place->path, file);
+	char *to = restore_aside_name(place->path, before_restore, at, file);
+	int ret = rename_new(place->directory, base_name(from), base_name(to));
+
+	if (ret == 0 && moved)
+		moved(arg, from, to);
+	else if (ret < 0)
+		ret = errno == ENOENT ? 0 : failed("moved aside", from, error);
+	free(from);
+	free(to);
+	return ret;
+}
+
+/* The time of the new database is that of the names, so that they are the same after a crash. */
+static int finish(const struct trust_path *place, const char *new, time_t at, restore_moved_fn *moved, void *arg,
+	struct error *error)
+{
+	static const enum state_file order[] = {STATE_LOG, STATE_JOURNAL, STATE_DATABASE};
+
+	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+		if (move_aside(place, order[i], at, moved, arg, error) < 0)
+			return -1;
+	if (rename_new(place->directory, base_name(new), place->name) < 0)
+		return failed("renamed", new, error);
+	return sync_directory(place, error);
+}
+
+int restore_finish(const struct trust_path *place, restore_moved_fn *moved, void *arg, struct error *error)
+{
+	char *new = new_name(place->path);
+	struct stat status;
+	int ret = 0;
+
+	if (fstatat(place->directory, base_name(new), &status, AT_SYMLINK_NOFOLLOW) == 0)
+		ret = files_check_status(&status, geteuid(), new, error) < 0 ? -1 :
+			finish(place, new, status.st_mtim.tv_sec, moved, arg, error);
+	else if (errno != ENOENT)
+		ret = failed("opened", new, error);
+	free(new);
+	return ret;
+}
+
+int restore_check_none(const char *path, struct error *error)
+{
+	char *new = new_name(path);
+	int ret = 0;
+
+	if (faccessat(AT_FDCWD, new, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		ret = error_set(error, ERR_STORAGE, "%s is there: a restore was interrupted; start imd to finish it", new);
+	free(new);
+	return ret;
+}
+
+/* ---- the new database ---------------------------------------------------------------------- */
+
+struct writer {
+	const struct snapshot *target;
+	off_t size;
+	bool ended;
+	int ret;
+	struct error *error;
+};
+
+static void write_piece(void *arg, const void *data, size_t len, const struct error *error)
+{
+	struct writer *writer = arg;
+	size_t done = 0;
+
+	writer->ended = error || len == 0;
+	if (error)
+		writer->ret = error_set(writer->error, error->code, "%s", error->text);
+	while (writer->ret == 0 && done < len) {
+		ssize_t more = pwrite(writer->target->fd, (const char *)data + done, len - done,
+			writer->size + (off_t)done);
+
+		if (more < 0 && errno != EINTR)
+			writer->ret = failed("written", writer->target->path, writer->error);
+		else if (more > 0)
+			done += (size_t)more;
+	}
+	writer->size += (off_t)len;
+}
+
+static int write_copy(struct store *copy, const struct snapshot *target, struct error *error)
+{
+	struct writer writer = {.target = target, .error = error};
+	struct store_copy *reading = copy->ops->copy_begin(copy, error);
+
+	if (!reading)
+		return -1;
+	while (writer.ret == 0 && !writer.ended)
+		copy->ops->copy_read(reading, write_piece, &writer);
+	copy->ops->copy_end(reading);
+	if (writer.ret == 0 && fsync(target->fd) < 0)
+		writer.ret = failed("synced", target->path, error);
+	return writer.ret;
+}
+
+/* From the rename on, the restore counts. */
+static int commit(const struct trust_path *place, struct snapshot *target, struct error *error)
+{
+	const struct timespec at = {.tv_sec = restore_aside_time(place->path, before_restore)};
+	char *new = new_name(place->path);
+	int ret = 0;
+
+	if (futimens(target->fd, (const struct timespec[]){at, at}) < 0 || fsync(target->fd) < 0)
+		ret = failed("synced", target->path, error);
+	else if (rename_new(place->directory, base_name(target->path), base_name(new)) < 0)
+		ret = failed("renamed", target->path, error);
+	free(new);
+	return ret < 0 ? -1 : sync_directory(place, error);
+}
+
+static int replace(const struct trust_path *place, struct store *copy, restore_moved_fn *moved, void *arg,
+	struct error *error)
+{
+	struct snapshot target = {.fd = -1};
+	int ret = snapshot_create(&target, place->path, error);
+
+	if (ret == 0)
+		ret = write_copy(copy, &target, error);
+	if (ret == 0)
+		ret = commit(place, &target, error);
+	snapshot_close(&target);
+	return ret < 0 ? -1 : restore_finish(place, moved, arg, error);
+}
+
+/* ---- the state ----------------------------------------------------------------------------- */
+
+/* The lock is on the old file, also after it was moved: a daemon that starts meanwhile waits for nothing, and fails. */
+static int with_lock(const struct trust_path *place, struct store *copy, restore_moved_fn *moved, void *arg,
+	struct error *error)
+{
+	struct source old;
+	int ret;
+
+	if (source_open(place->path, SOURCE_MAY_BE_MISSING | SOURCE_EXCLUSIVE | SOURCE_ANY_CONTENT, &old, error) < 0)
+		return -1;
+	ret = copy ? replace(place, copy, moved, arg, error) : restore_finish(place, moved, arg, error);
+	source_close(&old);
+	return ret;
+}
+
+/* An earlier restore is finished first, under a lock of its own: after it, the state is another file. */
+int restore_state(const char *path, struct store *copy, restore_moved_fn *moved, void *arg, struct error *error)
+{
+	struct trust_path place;
+	int ret;
+
+	if (files_make_directory(path, error) < 0 || files_resolve(path, &place, error) < 0)
+		return -1;
+	ret = with_lock(&place, NULL, moved, arg, error);
+	if (ret == 0)
+		ret = with_lock(&place, copy, moved, arg, error);
+	trust_path_fini(&place);
+	return ret;
+}
