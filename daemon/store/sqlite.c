@@ -74,6 +74,11 @@ int64_t db_log_size(struct db *db)
 	return sqlite_log_size(&db->log);
 }
 
+bool db_log_begins(const struct db *db)
+{
+	return sqlite_log_begins(&db->log);
+}
+
 int db_checkpoint(struct db *db)
 {
 	return sqlite_log_checkpoint(&db->log);

@@ -35,6 +35,8 @@ const char *db_path(const struct db *db);
  *
  * db_watch: `committing` is called when a commit is durable and before it counts; -1 has the commit fail. */
 void db_watch(struct db *db, int (*committing)(void *arg), void *arg);
+/* Whether the next transaction begins the log. */
+bool db_log_begins(const struct db *db);
 /* Whether a file did not take what was written to it, since this was asked last. */
 bool db_write_failed(struct db *db);
 /* The bytes of the log that count; 0 if there are none, or nothing was committed since it was opened. */

@@ -28,6 +28,14 @@ static sqlite3_file *log_file(const struct sqlite_log *log)
 	return file && file->pMethods ? file : NULL;
 }
 
+bool sqlite_log_begins(const struct sqlite_log *log)
+{
+	sqlite3_file *file = log->frames < 0 ? log_file(log) : NULL;
+	sqlite3_int64 size;
+
+	return log->frames == 0 || (file && file->pMethods->xFileSize(file, &size) == SQLITE_OK && size == 0);
+}
+
 /* Reads the size of a page from the header, which is there if any frame is. */
 static int find_frame_size(struct sqlite_log *log, sqlite3_file *file)
 {

@@ -6,6 +6,7 @@
 #ifndef IMD_STORE_SQLITE_LOG_H
 #define IMD_STORE_SQLITE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sqlite3;
@@ -23,6 +24,8 @@ struct sqlite_log {
  * stays where it is until the connection is closed. */
 void sqlite_log_init(struct sqlite_log *log, struct sqlite3 *sqlite);
 
+/* Whether the next transaction begins the log. */
+bool sqlite_log_begins(const struct sqlite_log *log);
 /* The bytes that count; 0 if there are none, or if that is not known. */
 int64_t sqlite_log_size(struct sqlite_log *log);
 /* Has the database take the room of so many pages, so that a checkpoint needs none. -1: there is none. */

@@ -1,6 +1,7 @@
 #include "tables.h"
 
 #include "proto/stamp.h"
+#include "schema.h"
 
 enum {
 	AMOUNT_SIZE = 16,
@@ -42,7 +43,7 @@ static const char *const texts[TABLE_STATEMENT_COUNT] = {
 
 int tables_init(struct tables *tables, struct db *db, struct error *error)
 {
-	*tables = (struct tables){0};
+	*tables = (struct tables){.db = db};
 	for (int i = 0; i < TABLE_STATEMENT_COUNT; i++)
 		if (db_prepare(db, texts[i], &tables->statements[i], error) < 0)
 			return -1;
@@ -336,6 +337,8 @@ static int write_all(struct tables *tables, const struct rows *rows, struct erro
 	if (db_execute(tables->statements[TABLE_DAEMON], error) < 0)
 		return -1;
 	if (rows->removes && give_back_pages(tables, error) < 0)
+		return -1;
+	if (schema_mark_log(tables->db, error) < 0)
 		return -1;
 	return db_execute(tables->statements[TABLE_COMMIT], error);
 }

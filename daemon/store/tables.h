@@ -27,6 +27,7 @@ enum table_statement {
 };
 
 struct tables {
+	struct db *db;
 	struct db_statement *statements[TABLE_STATEMENT_COUNT];
 };
 
