@@ -49,6 +49,7 @@ void config_fini(struct config *config)
 	free(config->driver);
 	free(config->path);
 	free(config->check_state);
+	free(config->restore);
 	*config = (struct config){.exit_status = config->exit_status};
 }
 

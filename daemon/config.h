@@ -59,6 +59,8 @@ struct config {
 	/* Of the command line alone. */
 	char *path;              /* the main file that --config names, NULL: the usual one */
 	char *check_state;       /* a file to be checked, and nothing else; NULL: none */
+	char *restore;           /* a copy that the state goes back to, and nothing else; NULL: none */
+	bool truncate_log;       /* of the state, and nothing else */
 	bool check_config;
 	bool print_config;
 	bool help;

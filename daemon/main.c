@@ -24,6 +24,7 @@
 #include "reload.h"
 #include "server/server.h"
 #include "state.h"
+#include "state_tools.h"
 #include "status.h"
 #include "survey.h"
 
@@ -552,6 +553,10 @@ int main(int argc, char **argv)
 		puts("imd " PACKAGE_VERSION);
 	} else if (config.check_state != NULL) {
 		status = state_check(config.check_state);
+	} else if (config.restore) {
+		status = state_restore(config.state, config.restore);
+	} else if (config.truncate_log) {
+		status = state_truncate_log(config.state);
 	} else if (config.check_config) {
 		config_summary(&config, stdout);
 	} else if (config.print_config) {

@@ -21,10 +21,6 @@ char *state_default_path(void);
 int state_open(const char *path, const struct id_source *ids, struct event_base *base, struct store **ret_store,
 	struct error *error);
 
-/* Looks through a copy of a state file that no daemon uses: its pages, its rows, and all that must hold of the
- * model. Prints what was found; the result is an exit status. Root becomes the owner of the file, for good. */
-int state_check(const char *path);
-
 /* The nodes of the mock driver live in its memory, and die with it. A real one's would have gone on:
  * so those that ran are there again before the daemon looks. */
 void state_restore_mock(const struct core *core, struct driver *mock);

@@ -237,7 +237,7 @@ static void answer_durable(struct engine *engine)
 	}
 }
 
-static int load(struct engine *engine, struct store_history *ret_history, struct error *error)
+static int load_core(struct engine *engine, struct store_history *ret_history, struct error *error)
 {
 	struct update *update = &engine->batches.filling->update;
 	int loaded;
@@ -247,11 +247,25 @@ static int load(struct engine *engine, struct store_history *ret_history, struct
 	read_clock(engine);
 	if (loaded < 0 || core_load_end(&engine->core, &engine->now, update, error) < 0)
 		return -1;
-	if (engine->store->ops->accept && engine->store->ops->accept(engine->store, error) < 0)
-		return -1;
 	core_changes_taken(&engine->core, update); /* what is derived need not be stored */
 	update->change_count = 0;
 	return 0;
+}
+
+/* A state that was restored or is of an earlier version is changed when it is accepted, which is rare. */
+static int load(struct engine *engine, struct store_history *ret_history, struct error *error)
+{
+	int changed = 0;
+
+	if (load_core(engine, ret_history, error) < 0)
+		return -1;
+	if (engine->store->ops->accept)
+		changed = engine->store->ops->accept(engine->store, error);
+	if (changed <= 0)
+		return changed;
+	core_fini(&engine->core);
+	update_clear(&engine->batches.filling->update);
+	return load_core(engine, ret_history, error);
 }
 
 /* What the load has left half done is thrown away. */

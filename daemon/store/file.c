@@ -316,6 +316,19 @@ bool store_file_notice(struct store *store, struct error *ret_notice)
 	return inspect_notice(&file->opening.inspection, file->name, ret_notice);
 }
 
+static int put_into_use(struct store_file *file, struct error *error)
+{
+	int changed = opening_accept(&file->opening, file->name, file->ids, error);
+
+	if (changed < 0 || identity_take(&file->identity, file->name, db_path(file->db), error) < 0)
+		return -1;
+	db_watch(file->db, on_committing, file);
+	file->untrimmed = true;
+	trim_log(file);
+	snapshot_sweep(db_path(file->db));
+	return changed;
+}
+
 static int file_accept(struct store *store, struct error *error)
 {
 	struct store_file *file = file_of(store);
@@ -323,19 +336,11 @@ static int file_accept(struct store *store, struct error *error)
 
 	pthread_mutex_lock(&file->mutex);
 	if (file->ids)
-		ret = opening_accept(&file->opening, file->name, file->ids, error);
-	if (file->ids && ret == 0)
-		ret = identity_take(&file->identity, file->name, db_path(file->db), error);
-	if (file->ids && ret == 0) {
-		db_watch(file->db, on_committing, file);
-		file->untrimmed = true;
-		trim_log(file);
-		snapshot_sweep(db_path(file->db));
-	}
-	if (ret == 0)
-		file->ids = NULL;
-	else
+		ret = put_into_use(file, error);
+	if (ret < 0)
 		name_file(file->name, error);
+	else
+		file->ids = NULL;
 	pthread_mutex_unlock(&file->mutex);
 	return ret;
 }

@@ -18,7 +18,7 @@ struct opening {
 /* Opens a state for use and locks it; if there is none, the file is created. The changes that the database needs are
  * made in memory alone until opening_accept. -1 with ERR_STORAGE. */
 int opening_for_use(const char *name, struct opening *ret_opening, struct error *error);
-/* Writes these changes, and has the database behave as usual from here on. */
+/* Writes these changes, and has the database behave as usual from here on. 1: there were some; 0: there were none. */
 int opening_accept(struct opening *opening, const char *name, const struct id_source *ids, struct error *error);
 /* Opens a private copy of a source. With `cut`, a log that is damaged ends before the damage. The copy is the caller's,
  * also after an error; it has no names any more. */

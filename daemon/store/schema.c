@@ -412,7 +412,7 @@ static int write_changes(struct db *db, int64_t version, const struct id_source 
 	return db_run(db, "COMMIT", error);
 }
 
-/* One transaction, so that no file of this version that is in use ever has no incarnation. */
+/* 1: something was written. One transaction, so that no file of this version that is in use ever has no incarnation. */
 static int bring_up_to_date(struct db *db, int64_t version, const struct id_source *ids, struct error *error)
 {
 	int64_t lacks = 0;
@@ -427,7 +427,7 @@ static int bring_up_to_date(struct db *db, int64_t version, const struct id_sour
 	}
 	if (ids && db_checkpoint(db) == 0) /* else it is in the log */
 		db_trim_log(db);
-	return 0;
+	return 1;
 }
 
 static int use_settings(struct db *db, bool lasting, struct error *error)

@@ -41,7 +41,7 @@ struct store_ops {
 	int (*load)(struct store *store, struct core *core, struct store_history *ret_history,
 		struct error *error);
 	/* After a load that was good: the state may be written from here on. Until then a store changes nothing that it
-	 * has found. NULL: there is nothing to do. */
+	 * has found. 1: what is stored has changed by that, and must be loaded again. NULL: there is nothing to do. */
 	int (*accept)(struct store *store, struct error *error);
 	/* Begins to store the changes, and the number of the last event they told. What they name is read
 	 * before the call returns; names of groups stay until the store is freed. done is called once,

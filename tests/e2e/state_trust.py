@@ -11,9 +11,9 @@ import stat
 import struct
 from subprocess import DEVNULL
 
-from imdtest import (IMD, TIMEOUT_S, Daemon, Skip, await_that, case, environment, equal, expect, kill, main, matches,
+from imdtest import (IMD, TIMEOUT_S, Daemon, await_that, case, environment, equal, expect, kill, main, matches,
                      new_path, run, spawn)
-from statelib import bytes_of, checked, make_rich, prints, refused, refused_by_both, state_option
+from statelib import bytes_of, checked, make_rich, mounted, prints, refused, refused_by_both, state_option
 from users import another_user, give, need_root
 
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -268,14 +268,6 @@ def a_journal_of_another_program_is_left_to_it():
 
 
 # ---- the check ---------------------------------------------------------------------------------------------
-
-def mounted(script, *arguments):
-    """What runs a program after a script has mounted something for it alone."""
-    command = ["unshare", "--mount", "sh", "-c", script + '; exec "$@"', "sh", *arguments]
-    if not shutil.which("unshare") or run(*command, "true")[0] != 0:
-        raise Skip("nothing can be mounted here")
-    return command
-
 
 def read_only_tmp():
     return mounted("set -e; mount --bind /tmp /tmp; mount -o remount,bind,ro /tmp")

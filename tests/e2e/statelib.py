@@ -4,9 +4,10 @@ files that will not do."""
 import hashlib
 import os
 import re
+import shutil
 
 from imdmodel import update
-from imdtest import IMD, Daemon, equal, expect, matches, new_path, run
+from imdtest import IMD, Daemon, Skip, children, equal, expect, kill, matches, new_path, run
 
 SUFFIXES = ("-wal", "-shm", "-journal")
 
@@ -55,6 +56,37 @@ def refused_by_both(path, pattern):
     refused(path, pattern)
     checked(path, 1, rf"^imd: .*{re.escape(path)}.*{pattern}")
     equal(prints(path), before, "the file and what is beside it")
+
+
+# ---- a state after a crash -----------------------------------------------------------------------------------
+
+def kill_daemon(imd):
+    """What a daemon has at this moment is what a crash leaves. It must not be stopped after that."""
+    imd.process.kill()
+    imd.process.wait()
+    imd.stop = lambda *_: None
+    imd.manager.close()
+    if imd.process in children:
+        kill(imd.process)
+
+
+def make_killed(path, updates):
+    """A state with so many revisions, all of which are in the log."""
+    imd = Daemon("--mock-delay=1h", state_option(path))
+    with imd.client() as client:
+        for version in range(1, updates + 1):
+            client.ok(f"UPDATE 2 {version} quiet=yes")
+    kill_daemon(imd)
+    expect(os.path.getsize(path + "-wal") > 0, "there is no log, so that is not tried")
+    return path
+
+
+def mounted(script, *arguments):
+    """What runs a program after a script has mounted something for it alone."""
+    command = ["unshare", "--mount", "sh", "-c", script + '; exec "$@"', "sh", *arguments]
+    if not shutil.which("unshare") or run(*command, "true")[0] != 0:
+        raise Skip("nothing can be mounted here")
+    return command
 
 
 # ---- a state with something of everything ----------------------------------------------------------------

@@ -338,7 +338,7 @@ static inline int store_open(const char *name, struct runner *runner, struct sto
 {
 	if (store_file_open(name, &incarnations, runner, ret_store, error) < 0)
 		return -1;
-	if ((*ret_store)->ops->accept(*ret_store, error) == 0)
+	if ((*ret_store)->ops->accept(*ret_store, error) >= 0)
 		return 0;
 	(*ret_store)->ops->free(*ret_store);
 	return -1;
