@@ -156,7 +156,7 @@ def told_and_got_over(disk):
         equal(reply.end.number("revision"), revision + 1, "the revision of the next UPDATE")
         equal(events[0].seq, int(seq) + 1, "the number of the next event")
         equal([node[1:] for node in nodes_of(client)], [("2", "running")] * 5, "nodes")
-        expect(int(int(client.stat("commits-failed"))) > 0, "commits-failed")
+        expect(int(client.stat("commits-failed")) > 0, "commits-failed")
         there = what_is_there(client)
         imd.stop()
         sound(disk.state)
@@ -167,8 +167,8 @@ def told_and_got_over(disk):
 def while_it_fails(client):
     """What is there while one try after another fails. At first a small one may find room."""
     while True:
-        worked, failed, there = client.stat("commits"), int(int(client.stat("commits-failed"))), what_is_there(client)
-        await_that(lambda: int(int(client.stat("commits-failed"))) >= failed + 2, "it is tried again")
+        worked, failed, there = client.stat("commits"), int(client.stat("commits-failed")), what_is_there(client)
+        await_that(lambda: int(client.stat("commits-failed")) >= failed + 2, "it is tried again")
         if client.stat("commits") == worked:
             equal(what_is_there(client), there, "what is there while it fails")
             return there
