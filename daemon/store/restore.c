@@ -83,7 +83,7 @@ static int rename_new(int directory, const char *from, const char *to)
 
 	if (renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0)
 		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
+	if ((errno != EINVAL && errno != ENOSYS) || fstatat(directory, from, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	if (fstatat(directory, to, &status, AT_SYMLINK_NOFOLLOW) == 0) {
 		errno = EEXIST;

@@ -1,0 +1,265 @@
+/* A restore ends in the old state or in the new one, whenever the process ends, and nothing of either is lost. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/restore.h"
+#include "tree.h" /* its parameters have names of the story */
+#include "store_story.h"
+
+enum { STEPS_MAX = 60 };
+
+/* ---- calls that change files --------------------------------------------------------------- */
+
+static int steps_left = INT_MAX; /* the process ends before the call at which this is 0 */
+static bool no_exclusive_rename;
+
+int __real_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+int __real_renameat(int from_directory, const char *from, int to_directory, const char *to);
+int __real_fsync(int fd);
+int __real_futimens(int fd, const struct timespec times[2]);
+ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
+int __wrap_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to);
+int __wrap_fsync(int fd);
+int __wrap_futimens(int fd, const struct timespec times[2]);
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
+
+static void step(void)
+{
+	if (steps_left-- == 0)
+		_exit(EXIT_SUCCESS);
+}
+
+int __wrap_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags)
+{
+	step();
+	if (no_exclusive_rename) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_renameat2(from_directory, from, to_directory, to, flags);
+}
+
+int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to)
+{
+	step();
+	return __real_renameat(from_directory, from, to_directory, to);
+}
+
+int __wrap_fsync(int fd)
+{
+	step();
+	return __real_fsync(fd);
+}
+
+int __wrap_futimens(int fd, const struct timespec times[2])
+{
+	step();
+	return __real_futimens(fd, times);
+}
+
+ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
+{
+	step();
+	return __real_pwrite(fd, data, len, at);
+}
+
+/* ---- states -------------------------------------------------------------------------------- */
+
+static char copy_file[PATH_MAX];
+static char *old_text, *new_text;
+
+static char *text_of(const char *name)
+{
+	struct core_config config;
+	struct store *store;
+	struct error error;
+	struct core core;
+	uint64_t seq;
+	char *text;
+
+	core_config_default(&config);
+	config.new_id = incarnation_new;
+	core_init(&core, &config);
+	ck_assert_msg(store_file_open_copy(name, runner_at_once(), &store, &error) == 0, "%s", error.text);
+	ck_assert_msg(store->ops->load(store, &core, &seq, &error) == 0, "%s", error.text);
+	text = state_text(&core);
+	core_fini(&core);
+	store_close(store);
+	return text;
+}
+
+/* A process that is killed leaves its log, whose commits the file has not. */
+static void change_and_crash(void)
+{
+	pid_t child = fork();
+	int status;
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		keep_begin(open_file(path, runner_at_once()));
+		keep_update("default", 5, 1, "old");
+		keep_answer_all();
+		must_commit();
+		_exit(EXIT_SUCCESS);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+
+static void begin(void)
+{
+	make_directory();
+	snprintf(copy_file, sizeof copy_file, "%s/copied.db", directory);
+	change_and_crash();
+	old_text = text_of(path);
+	keep_begin(open_file(copy_file, runner_at_once()));
+	keep_update("web", 2, 7, "new");
+	keep_answer_all();
+	must_commit();
+	store_close(keep.store);
+	keep_end();
+	new_text = text_of(copy_file);
+	ck_assert_str_ne(old_text, new_text);
+}
+
+static void end(void)
+{
+	free(old_text);
+	free(new_text);
+	tree_remove(directory);
+}
+
+static void restore(void)
+{
+	struct store *copy;
+	struct error error;
+
+	ck_assert_msg(store_file_open_copy(copy_file, runner_at_once(), &copy, &error) == 0, "%s", error.text);
+	ck_assert_msg(restore_state(path, copy, NULL, NULL, &error) == 0, "%s", error.text);
+	store_close(copy);
+}
+
+/* Whether it came to its end before that step. */
+static bool restore_until(int number)
+{
+	pid_t child = fork();
+	int status;
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		steps_left = number;
+		restore();
+		_exit(EXIT_FAILURE);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status) != EXIT_SUCCESS;
+}
+
+/* The database that was moved aside; false if there is none. */
+static bool find_aside(char *ret_path)
+{
+	const struct dirent *entry;
+	DIR *entries = opendir(directory);
+	bool found = false;
+
+	ck_assert_ptr_nonnull(entries);
+	while ((entry = readdir(entries)) != NULL) {
+		size_t len = strlen(entry->d_name);
+
+		if (!strstr(entry->d_name, ".before-restore-") || entry->d_name[len - 1] != 'Z')
+			continue;
+		ck_assert(!found);
+		found = true;
+		snprintf(ret_path, PATH_MAX, "%s/%s", directory, entry->d_name);
+	}
+	closedir(entries);
+	return found;
+}
+
+static void must_have(const char *name, const char *text)
+{
+	char *is = text_of(name);
+
+	ck_assert_str_eq(is, text);
+	free(is);
+}
+
+/* A start finds the old state, or the new one and the old one aside. Returns whether it is the new one. */
+static bool must_be_whole(void)
+{
+	char kept[PATH_MAX];
+	bool is_new;
+
+	store_close(open_file(path, runner_at_once()));
+	is_new = find_aside(kept);
+	must_have(path, is_new ? new_text : old_text);
+	if (is_new)
+		must_have(kept, old_text);
+	return is_new;
+}
+
+static void try_every_step(void)
+{
+	bool ended = false, was_new = false;
+	int number = 0;
+
+	for (; !ended && number < STEPS_MAX; number++) {
+		bool is_new;
+
+		begin();
+		ended = restore_until(number);
+		is_new = must_be_whole();
+		ck_assert(is_new || !was_new);
+		was_new = is_new;
+		end();
+	}
+	ck_assert(ended && was_new);
+	printf("%d moments at which the process might have ended\n", number - 1);
+}
+
+START_TEST(a_restore_may_end_at_every_step)
+{
+	try_every_step();
+}
+END_TEST
+
+START_TEST(a_file_system_need_not_have_an_exclusive_rename)
+{
+	no_exclusive_rename = true;
+	try_every_step();
+}
+END_TEST
+
+/* The one that was interrupted is finished, and then replaced. */
+START_TEST(a_restore_is_repeated_after_one_that_was_interrupted)
+{
+	bool ended = false;
+
+	for (int number = 0; !ended; number++) {
+		begin();
+		ended = restore_until(number);
+		restore();
+		must_have(path, new_text);
+		end();
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("restore");
+	TCase *tests = tcase_create("restore");
+
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, a_restore_may_end_at_every_step);
+	tcase_add_test(tests, a_file_system_need_not_have_an_exclusive_rename);
+	tcase_add_test(tests, a_restore_is_repeated_after_one_that_was_interrupted);
+	suite_add_tcase(suite, tests);
+	return unit_run(suite, CK_FORK_GETENV);
+}
