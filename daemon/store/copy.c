@@ -1,7 +1,7 @@
 /* A copy goes through these states, in one direction:
  *
  *   NEW      nothing was done
- *   MAKING   SQLite writes pages into the snapshot, which has no name any more
+ *   MAKING   SQLite writes pages into the snapshot
  *   MADE     SQLite is done with it, and it is read
  *   CLOSED   it was read to its end, or something failed
  *
@@ -46,12 +46,11 @@ struct store_copy {
 
 static int copy_create(struct store_copy *copy)
 {
-	struct db *db = copy->source->db;
+	const struct copy_source *source = copy->source;
 
-	snapshot_sweep(db_path(db));
-	if (snapshot_create(&copy->snapshot, db_path(db), &copy->error) < 0 ||
-		db_backup_begin(db, copy->snapshot.path, &copy->backup, &copy->error) < 0 ||
-		snapshot_unlink(&copy->snapshot, &copy->error) < 0)
+	snapshot_sweep(source->directory, source->name);
+	if (snapshot_create(&copy->snapshot, source->directory, source->name, &copy->error) < 0 ||
+		db_backup_begin(source->db, copy->snapshot.fd, &copy->backup, &copy->error) < 0)
 		return -1;
 	copy->state = COPY_MAKING;
 	return 0;
@@ -178,9 +177,9 @@ static void copy_done(void *arg)
 	}
 }
 
-void copy_source_init(struct copy_source *source, struct runner *runner, struct db *db, pthread_mutex_t *mutex)
+void copy_source_init(struct copy_source *source, struct runner *runner, pthread_mutex_t *mutex)
 {
-	*source = (struct copy_source){.runner = runner, .db = db, .mutex = mutex};
+	*source = (struct copy_source){.runner = runner, .directory = -1, .mutex = mutex};
 	TAILQ_INIT(&source->copies);
 }
 

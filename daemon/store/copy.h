@@ -15,12 +15,14 @@ TAILQ_HEAD(copy_list, store_copy);
  * not closed yet. */
 struct copy_source {
 	struct runner *runner;
-	struct db *db;
+	struct db *db;     /* set once it is open, with */
+	int directory;     /* its directory, and */
+	const char *name;  /* its name in there */
 	pthread_mutex_t *mutex; /* held while the database is used */
 	struct copy_list copies;
 };
 
-void copy_source_init(struct copy_source *source, struct runner *runner, struct db *db, pthread_mutex_t *mutex);
+void copy_source_init(struct copy_source *source, struct runner *runner, pthread_mutex_t *mutex);
 
 /* As the port has them (store.h). */
 struct store_copy *copy_begin(struct copy_source *source, struct error *error);

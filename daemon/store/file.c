@@ -325,7 +325,9 @@ static int put_into_use(struct store_file *file, struct error *error)
 	db_watch(file->db, on_committing, file);
 	file->untrimmed = true;
 	trim_log(file);
-	snapshot_sweep(db_path(file->db));
+	file->copies.directory = file->identity.directory;
+	file->copies.name = identity_name(&file->identity);
+	snapshot_sweep(file->copies.directory, file->copies.name);
 	return changed;
 }
 
@@ -370,7 +372,7 @@ static struct store_file *file_new(const char *name, struct runner *runner)
 	file->probe.job = (struct job){.work = probe_work, .done = probe_done, .arg = file};
 	pthread_mutex_init(&file->mutex, NULL);
 	TAILQ_INIT(&file->fetches);
-	copy_source_init(&file->copies, runner, NULL, &file->mutex);
+	copy_source_init(&file->copies, runner, &file->mutex);
 	return file;
 }
 

@@ -121,13 +121,17 @@ int files_check_journal(int fd, const char *path, struct error *error)
 	enum { TRAILER = 16 };
 	unsigned char end[sizeof magic];
 	struct stat status;
+	ssize_t got;
 
 	if (fstat(fd, &status) < 0)
 		return failed(path, error);
 	if (status.st_size < TRAILER)
 		return 0;
-	if (pread(fd, end, sizeof end, status.st_size - (off_t)sizeof end) != (ssize_t)sizeof end)
+	got = pread(fd, end, sizeof end, status.st_size - (off_t)sizeof end);
+	if (got < 0)
 		return failed(path, error);
+	if (got < (ssize_t)sizeof end)
+		return error_set(error, ERR_STORAGE, "%s became shorter while it was read", path);
 	if (memcmp(end, magic, sizeof magic) != 0)
 		return 0;
 	return error_set(error, ERR_STORAGE, "%s names another file to remove (a super-journal), "

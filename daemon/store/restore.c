@@ -161,8 +161,13 @@ int restore_check_none(const char *path, struct error *error)
 
 /* ---- the new database ---------------------------------------------------------------------- */
 
+struct target {
+	struct snapshot file;
+	char *name; /* in the directory of the state */
+};
+
 struct writer {
-	const struct snapshot *target;
+	const struct target *target;
 	off_t size;
 	bool ended;
 	int ret;
@@ -178,18 +183,18 @@ static void write_piece(void *arg, const void *data, size_t len, const struct er
 	if (error)
 		writer->ret = error_set(writer->error, error->code, "%s", error->text);
 	while (writer->ret == 0 && done < len) {
-		ssize_t more = pwrite(writer->target->fd, (const char *)data + done, len - done,
+		ssize_t more = pwrite(writer->target->file.fd, (const char *)data + done, len - done,
 			writer->size + (off_t)done);
 
 		if (more < 0 && errno != EINTR)
-			writer->ret = failed("written", writer->target->path, writer->error);
+			writer->ret = failed("written", writer->target->name, writer->error);
 		else if (more > 0)
 			done += (size_t)more;
 	}
 	writer->size += (off_t)len;
 }
 
-static int write_copy(struct store *copy, const struct snapshot *target, struct error *error)
+static int write_copy(struct store *copy, const struct target *target, struct error *error)
 {
 	struct writer writer = {.target = target, .error = error};
 	struct store_copy *reading = copy->ops->copy_begin(copy, error);
@@ -199,22 +204,22 @@ static int write_copy(struct store *copy, const struct snapshot *target, struct 
 	while (writer.ret == 0 && !writer.ended)
 		copy->ops->copy_read(reading, write_piece, &writer);
 	copy->ops->copy_end(reading);
-	if (writer.ret == 0 && fsync(target->fd) < 0)
-		writer.ret = failed("synced", target->path, error);
+	if (writer.ret == 0 && fsync(target->file.fd) < 0)
+		writer.ret = failed("synced", target->name, error);
 	return writer.ret;
 }
 
 /* From the rename on, the restore counts. */
-static int commit(const struct trust_path *place, struct snapshot *target, struct error *error)
+static int commit(const struct trust_path *place, const struct target *target, struct error *error)
 {
 	const struct timespec at = {.tv_sec = restore_aside_time(place->path, before_restore)};
 	char *new = new_name(place->path);
 	int ret = 0;
 
-	if (futimens(target->fd, (const struct timespec[]){at, at}) < 0 || fsync(target->fd) < 0)
-		ret = failed("synced", target->path, error);
-	else if (rename_new(place->directory, base_name(target->path), base_name(new)) < 0)
-		ret = failed("renamed", target->path, error);
+	if (futimens(target->file.fd, (const struct timespec[]){at, at}) < 0 || fsync(target->file.fd) < 0)
+		ret = failed("synced", target->name, error);
+	else if (rename_new(place->directory, target->name, base_name(new)) < 0)
+		ret = failed("renamed", target->name, error);
 	free(new);
 	return ret < 0 ? -1 : sync_directory(place, error);
 }
@@ -222,14 +227,17 @@ static int commit(const struct trust_path *place, struct snapshot *target, struc
 static int replace(const struct trust_path *place, struct store *copy, restore_moved_fn *moved, void *arg,
 	struct error *error)
 {
-	struct snapshot target = {.fd = -1};
-	int ret = snapshot_create(&target, place->path, error);
+	struct target target;
+	int ret;
 
-	if (ret == 0)
-		ret = write_copy(copy, &target, error);
+	if (snapshot_create_named(&target.file, place->directory, place->name, &target.name, error) < 0)
+		return -1;
+	ret = write_copy(copy, &target, error);
 	if (ret == 0)
 		ret = commit(place, &target, error);
-	snapshot_close(&target);
+	unlinkat(place->directory, target.name, 0); /* unless it has been renamed */
+	free(target.name);
+	snapshot_close(&target.file);
 	return ret < 0 ? -1 : restore_finish(place, moved, arg, error);
 }
 

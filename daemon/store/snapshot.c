@@ -7,22 +7,16 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/buf.h"
-#include "proto/mem.h"
 
 /* .imd.db.imd-copy.XXXXXX beside imd.db */
 static const char infix[] = ".imd-copy.";
 enum { RANDOM_LEN = 6 };
-
-static const char *name_in(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 static int failed(const char *what, struct error *error)
 {
@@ -31,53 +25,83 @@ static int failed(const char *what, struct error *error)
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
-static char *make_template(const char *state_path)
+static int create_named(int directory, const char *state_name, char **ret_name)
 {
-	const char *name = name_in(state_path);
-	struct buf path = BUF_INIT;
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	unsigned char random[RANDOM_LEN];
+	struct buf name = BUF_INIT;
+	int fd = -1;
 
-	buf_add(&path, state_path, (size_t)(name - state_path));
-	buf_addf(&path, ".%s%sXXXXXX", name, infix);
-	buf_add_char(&path, '\0');
-	return path.data;
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return -1;
+	buf_addf(&name, ".%s%s", state_name, infix);
+	for (size_t i = 0; i < RANDOM_LEN; i++)
+		buf_add_char(&name, letters[random[i] % (sizeof letters - 1)]);
+	buf_add_char(&name, '\0');
+	fd = openat(directory, name.data, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	if (fd >= 0)
+		*ret_name = name.data;
+	else
+		free(name.data);
+	return fd;
 }
 
-int snapshot_create(struct snapshot *snapshot, const char *state_path, struct error *error)
+/* For a file system without O_TMPFILE. A crash between the two calls leaves a file that snapshot_sweep finds. */
+static int create_and_unlink(int directory, const char *state_name)
 {
-	snapshot->path = make_template(state_path);
-	snapshot->fd = mkostemp(snapshot->path, O_CLOEXEC | O_NOFOLLOW);
+	char *name = NULL;
+	int fd = create_named(directory, state_name, &name);
+
+	if (fd >= 0)
+		unlinkat(directory, name, 0);
+	free(name);
+	return fd;
+}
+
+static bool is_removed(int directory)
+{
+	struct stat status;
+
+	return fstat(directory, &status) == 0 && status.st_nlink == 0;
+}
+
+/* If the directory was removed, the copy is all that will be left of the state: it is made in memory. */
+static int create(int directory, const char *state_name)
+{
+	int fd;
+
+	if (is_removed(directory))
+		return memfd_create("imd-copy", MFD_CLOEXEC);
+	fd = openat(directory, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
+		fd = create_and_unlink(directory, state_name);
+	return fd;
+}
+
+int snapshot_create(struct snapshot *snapshot, int directory, const char *state_name, struct error *error)
+{
+	snapshot->fd = create(directory, state_name);
 	if (snapshot->fd >= 0 && fchmod(snapshot->fd, S_IRUSR | S_IWUSR) == 0)
 		return 0;
 	failed("created", error);
-	if (snapshot->fd < 0) {
-		free(snapshot->path);
-		snapshot->path = NULL;
-	}
 	snapshot_close(snapshot);
 	return -1;
 }
 
-/* Whether the name leads to the open file. */
-static bool is_ours(const struct snapshot *snapshot)
+int snapshot_create_named(struct snapshot *snapshot, int directory, const char *state_name, char **ret_name,
+	struct error *error)
 {
-	struct stat open_file, named;
-
-	return fstat(snapshot->fd, &open_file) == 0 && lstat(snapshot->path, &named) == 0 &&
-		open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
-}
-
-int snapshot_unlink(struct snapshot *snapshot, struct error *error)
-{
-	bool ours = is_ours(snapshot);
-	int ret = 0;
-
-	if (!ours)
-		ret = error_set(error, ERR_STORAGE, "%s was replaced while it was opened", snapshot->path);
-	else if (unlink(snapshot->path) < 0)
-		ret = failed("unlinked", error);
-	free(snapshot->path);
-	snapshot->path = NULL;
-	return ret;
+	*ret_name = NULL;
+	snapshot->fd = create_named(directory, state_name, ret_name);
+	if (snapshot->fd >= 0 && fchmod(snapshot->fd, S_IRUSR | S_IWUSR) == 0)
+		return 0;
+	failed("created", error);
+	if (*ret_name)
+		unlinkat(directory, *ret_name, 0);
+	free(*ret_name);
+	*ret_name = NULL;
+	snapshot_close(snapshot);
+	return -1;
 }
 
 /* Bytes 18 and 19 of the header are the file format's write and read versions: 2 with a write-ahead log, 1 without
@@ -86,9 +110,11 @@ int snapshot_seal(const struct snapshot *snapshot, struct error *error)
 {
 	static const char versions[] = {1, 1};
 
-	if (pwrite(snapshot->fd, versions, sizeof versions, 18) != sizeof versions)
-		return failed("written", error);
-	return 0;
+	ssize_t written = pwrite(snapshot->fd, versions, sizeof versions, 18);
+
+	if (written >= 0 && written < (ssize_t)sizeof versions)
+		errno = ENOSPC; /* a short write has set none */
+	return written == sizeof versions ? 0 : failed("written", error);
 }
 
 ssize_t snapshot_read(const struct snapshot *snapshot, void *ret_data, size_t size, off_t offset,
@@ -112,9 +138,6 @@ ssize_t snapshot_read(const struct snapshot *snapshot, void *ret_data, size_t si
 
 void snapshot_close(struct snapshot *snapshot)
 {
-	if (snapshot->path && is_ours(snapshot))
-		unlink(snapshot->path);
-	free(snapshot->path);
 	if (snapshot->fd >= 0)
 		close(snapshot->fd);
 	*snapshot = (struct snapshot){.fd = -1};
@@ -122,7 +145,7 @@ void snapshot_close(struct snapshot *snapshot)
 
 /* ---- leftovers ----------------------------------------------------------------------------- */
 
-/* Whether it is a name that make_template and mkostemp could have made for this state file. */
+/* Whether create_named could have made this name for this state file. */
 static bool is_snapshot_name(const char *name, const char *state_name)
 {
 	size_t state_len = strlen(state_name), infix_len = sizeof infix - 1;
@@ -147,21 +170,20 @@ static void remove_leftover(int directory, const char *name)
 		unlinkat(directory, name, 0);
 }
 
-void snapshot_sweep(const char *state_path)
+void snapshot_sweep(int directory, const char *state_name)
 {
-	const char *name = name_in(state_path);
-	char *directory_path = mem_strdup(state_path);
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *entry;
-	DIR *directory;
 
-	directory_path[name - state_path] = '\0';
-	directory = opendir(directory_path[0] != '\0' ? directory_path : ".");
-	free(directory_path);
-	if (!directory)
+	if (!entries) {
+		if (fd >= 0)
+			close(fd);
 		return;
-	while ((entry = readdir(directory)) != NULL) {
-		if (is_snapshot_name(entry->d_name, name))
-			remove_leftover(dirfd(directory), entry->d_name);
 	}
-	closedir(directory);
+	while ((entry = readdir(entries)) != NULL) {
+		if (is_snapshot_name(entry->d_name, state_name))
+			remove_leftover(fd, entry->d_name);
+	}
+	closedir(entries);
 }

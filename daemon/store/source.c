@@ -130,6 +130,7 @@ static int check_header(const struct source *source, struct error *error)
 	unsigned char header[HEADER_SIZE];
 	unsigned page_size;
 	struct stat status;
+	ssize_t got;
 	int fd = source->files[STATE_DATABASE];
 
 	if (fd < 0)
@@ -138,8 +139,11 @@ static int check_header(const struct source *source, struct error *error)
 		return failed(source->path, error);
 	if (status.st_size < HEADER_SIZE)
 		return 0;
-	if (pread(fd, header, sizeof header, 0) != (ssize_t)sizeof header)
+	got = pread(fd, header, sizeof header, 0);
+	if (got < 0)
 		return failed(source->path, error);
+	if (got < (ssize_t)sizeof header)
+		return error_set(error, ERR_STORAGE, "%s became shorter while it was read", source->path);
 	page_size = (unsigned)header[PAGE_SIZE_AT] << 8 | header[PAGE_SIZE_AT + 1];
 	if (page_size == 1)
 		page_size = 65536;

@@ -14,6 +14,7 @@
 #include "guard.h"
 #include "proto/buf.h"
 #include "proto/mem.h"
+#include "sqlite_fd.h"
 #include "sqlite_layer.h"
 #include "sqlite_log.h"
 
@@ -543,14 +544,13 @@ static int backup_failed(int code, struct error *error)
 	return error_set(error, ERR_STORAGE, "the copy of the state cannot be written: %s", sqlite3_errstr(code));
 }
 
-int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup, struct error *error)
+int db_backup_begin(struct db *db, int fd, struct db_backup **ret_backup, struct error *error)
 {
 	/* A copy that is not whole when the process ends is lost anyway. */
 	static const char settings[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
 	struct db_backup *backup = mem_zalloc(1, sizeof *backup);
 	sqlite3 **target = &backup->target.sqlite;
-	int code = sqlite3_open_v2(path, target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-			SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL);
+	int code = sqlite_fd_open(fd, target);
 
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(*target, settings, NULL, NULL, NULL);

@@ -102,9 +102,9 @@ int64_t db_column_number(struct db_statement *statement, int column);
 const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len);
 const void *db_column_blob(struct db_statement *statement, int column, size_t *ret_len);
 
-/* A copy into an empty file at a path without symbolic links, some pages at a time; what is committed in between is
- * in it. Once this has returned the file needs its name no longer. */
-int db_backup_begin(struct db *db, const char *path, struct db_backup **ret_backup, struct error *error);
+/* A copy into an empty file that is open and needs no name, some pages at a time; what is committed in between is
+ * in it. The descriptor is the caller's, and stays until db_backup_end. */
+int db_backup_begin(struct db *db, int fd, struct db_backup **ret_backup, struct error *error);
 /* 1: there is more to do; 0: all pages are copied. */
 int db_backup_step(struct db_backup *backup, int pages, struct error *error);
 /* After that, the copy, to be changed by SQL once its file was sealed (snapshot.h): by then its header must not ask for
