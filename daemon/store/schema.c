@@ -323,16 +323,20 @@ static int check_owner(struct db *db, const char *name, int64_t *ret_version, st
 static int use_wal(struct db *db, const char *name, struct error *error)
 {
 	struct db_statement *statement;
-	const char *mode;
+	bool is_wal = false;
 	int row, ret = 0;
 
 	if (db_prepare(db, "PRAGMA journal_mode = WAL", &statement, error) < 0)
 		return -1;
-	row = db_next(statement, error);
-	mode = row > 0 ? db_column_text(statement, 0, NULL) : NULL;
+	/* The header is written after the row: so the statement succeeds at its end alone. */
+	while ((row = db_next(statement, error)) > 0) {
+		const char *mode = db_column_text(statement, 0, NULL);
+
+		is_wal = mode && strcmp(mode, "wal") == 0;
+	}
 	if (row < 0)
 		ret = -1;
-	else if (mode == NULL || strcmp(mode, "wal") != 0)
+	else if (!is_wal)
 		ret = error_set(error, ERR_STORAGE, "%s cannot be used with a write-ahead log", name);
 	db_finish(statement);
 	/* The next transaction creates the log if the file had none; so it is there from here on. */
