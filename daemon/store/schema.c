@@ -399,10 +399,14 @@ static int assign_incarnation(struct db *db, const struct id_source *ids, struct
 	return assign_next_graphs(db, ids, error);
 }
 
-/* Whether a database of SCHEMA_VERSION has no incarnation. */
+/* Whether a database of SCHEMA_VERSION has no incarnation of its own. What a daemon leaves has a log, or had one:
+ * a file in another journal mode was made otherwise, as from a dump, and has the incarnation of what it was made of. */
 static int lacks_incarnation(struct db *db, int64_t *ret_lacks, struct error *error)
 {
-	return db_number(db, "SELECT count(*) FROM daemon WHERE incarnation IS NULL", ret_lacks, error);
+	static const char query[] = "SELECT count(*) FROM daemon, pragma_journal_mode"
+		" WHERE incarnation IS NULL OR journal_mode <> 'wal'";
+
+	return db_number(db, query, ret_lacks, error);
 }
 
 static int write_changes(struct db *db, int64_t version, const struct id_source *ids, struct error *error)

@@ -9,7 +9,8 @@ enum { SCHEMA_VERSION = 4 };
 /* Two columns of the table daemon identify the history that a file belongs to, since version 4.
  *
  * daemon.incarnation is an ID that is new with each state, and with each use of a copy. NULL means that the file was
- * never in use: opening it for use assigns an ID (schema_set_up). A copy made by BACKUP has NULL, so each use of it
+ * never in use, and so does a journal mode other than WAL, as of a dump that was read back: opening such a file for
+ * use assigns an ID (schema_set_up). A copy made by BACKUP has both, so each use of it
  * is a history of its own: it numbers its events differently, and its graphs get other IDs. Event numbers can be
  * compared within one incarnation alone.
  *

@@ -1,4 +1,6 @@
 /* What a state file says of its history (store/schema.h): its incarnation, and how many transactions led to it. */
+#include <sys/stat.h>
+
 #include "store/schema.h"
 #include "store_log.h"
 #include "store_story.h"
@@ -198,6 +200,40 @@ START_TEST(the_graphs_of_each_use_of_a_copy_have_other_ids)
 }
 END_TEST
 
+static void run_sql(const char *name, const char *sql)
+{
+	sqlite3 *sqlite;
+
+	ck_assert_int_eq(sqlite3_open(name, &sqlite), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(sqlite, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sqlite);
+}
+
+/* As a dump of a state that is read back, it has the incarnation of the state. */
+START_TEST(a_file_that_sqlite_made_of_a_state_gets_another)
+{
+	struct log_history original, made;
+	char sql[PATH_MAX + 32];
+
+	begin();
+	must_commit();
+	original = history();
+	store_close(keep.store);
+	snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy_path);
+	run_sql(path, sql);
+	log_read_history(copy_path, &made);
+	ck_assert_str_eq(made.incarnation, original.incarnation);
+	ck_assert_int_eq(rename(copy_path, path), 0);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	keep.store = open_file(path, runner_at_once());
+	made = history();
+	ck_assert_str_ne(made.incarnation, original.incarnation);
+	reopen();
+	ck_assert_str_eq(history().incarnation, made.incarnation);
+	end();
+}
+END_TEST
+
 static void forget(void)
 {
 	struct error error;
@@ -259,6 +295,7 @@ int main(void)
 	tcase_add_test(tests, a_copy_has_no_incarnation_until_it_is_used);
 	tcase_add_test(tests, each_use_of_a_copy_has_an_incarnation_of_its_own);
 	tcase_add_test(tests, the_graphs_of_each_use_of_a_copy_have_other_ids);
+	tcase_add_test(tests, a_file_that_sqlite_made_of_a_state_gets_another);
 	tcase_add_test(tests, a_file_that_forgot_its_incarnation_gets_another);
 	tcase_add_test(tests, a_copy_that_is_only_read_gets_no_incarnation);
 	suite_add_tcase(suite, tests);
