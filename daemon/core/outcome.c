@@ -156,31 +156,6 @@ static void kill_done(struct core *core, uint32_t ref, bool ok, const char *text
 		.settled = SETTLED_AS_PLANNED, .task_state = TASK_SUCCEEDED});
 }
 
-int step_done(struct core *core, struct core_event *event, struct error *error)
-{
-	uint32_t ref = node_ref(core, &event->id);
-	struct node *node;
-	bool ok = event->done.result == RESULT_OK;
-
-	(void)error;
-	if (ref == NODE_NONE)
-		return 0;
-	node = node_at(&core->nodes, ref);
-	if (event->done.op == OP_START && (node->op == OP_START || node->op == OP_CANCEL)) {
-		if (ok)
-			start_succeeded(core, ref);
-		else if (event->done.result == RESULT_CANCELLED)
-			start_cancelled(core, ref);
-		else
-			start_failed(core, ref, event->text);
-	} else if (event->done.op == OP_STOP && node->op == OP_STOP) {
-		stop_done(core, ref, ok, event->text);
-	} else if (event->done.op == OP_KILL && node->op == OP_KILL) {
-		kill_done(core, ref, ok, event->text);
-	}
-	return 0;
-}
-
 /* A node that runs, but whose start task still waits for min-ready, has not proven itself. */
 static void drop_min_ready(struct core *core, uint32_t ref, const char *text)
 {
@@ -273,6 +248,35 @@ int step_exited(struct core *core, struct core_event *event, struct error *error
 	node_bury(core, ref);
 	return 0;
 }
+
+int step_done(struct core *core, struct core_event *event, struct error *error)
+{
+	uint32_t ref = node_ref(core, &event->id);
+	struct node *node;
+	bool ok = event->done.result == RESULT_OK;
+
+	(void)error;
+	if (ref == NODE_NONE)
+		return 0;
+	node = node_at(&core->nodes, ref);
+	if (event->done.op == OP_START && (node->op == OP_START || node->op == OP_CANCEL)) {
+		if (ok)
+			start_succeeded(core, ref);
+		else if (event->done.result == RESULT_CANCELLED)
+			start_cancelled(core, ref);
+		else
+			start_failed(core, ref, event->text);
+	} else if (event->done.op == OP_STOP && node->op == OP_STOP) {
+		stop_done(core, ref, ok, event->text);
+	} else if (event->done.op == OP_KILL && node->op == OP_KILL) {
+		kill_done(core, ref, ok, event->text);
+	} else if (event->done.op != OP_START && ok) {
+		/* Nobody waits for it, as when a kill failed that had been called once more meanwhile; but it is gone. */
+		return step_exited(core, &(struct core_event){.id = event->id, .text = "it has ended"}, error);
+	}
+	return 0;
+}
+
 
 /* The driver's answer after a restart, to what is stored of the node. */
 

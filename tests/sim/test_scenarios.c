@@ -212,6 +212,7 @@ START_TEST(kill_between_two_attempts_of_a_stop)
 	run_ms(500);
 	ck_assert_int_eq(node_in(2)->state, NODE_SHUTTING_DOWN);
 	ck_assert_int_eq(node_in(2)->op, OP_NONE);
+	sim.world.flaky_percent = 0;
 	ask(CORE_KILL, id);
 	expect_killed(id);
 	expect(2, 1);

@@ -275,7 +275,7 @@ static void world_stop(struct driver *driver, const struct driver_node *target)
 		report_done(sim, &target->id, OP_STOP, RESULT_OK, NULL);
 		return;
 	}
-	if (node->state == WORLD_STARTING || node->state == WORLD_KILLING)
+	if (node->state == WORLD_STARTING) /* a kill may go on that was called twice, and failed once */
 		call_surprises(sim, node, "stop");
 	if (node->state == WORLD_RUNNING || node->state == WORLD_STARTING)
 		world_begin(sim, node, WORLD_STOPPING, OP_STOP);

@@ -152,6 +152,44 @@ START_TEST(a_busy_driver_is_asked_again_to_cancel_and_to_kill)
 }
 END_TEST
 
+/* The driver ends what another daemon, or one with a later state, has asked for. */
+START_TEST(a_node_whose_end_nobody_waits_for_is_replaced)
+{
+	story_setup();
+	update_to(1, 1);
+	all_done();
+	expect_asked_again("");
+	expect_nodes("a1");
+	story_step((struct core_event){.kind = CORE_DONE, .id = node_in(0)->id,
+		.done = {.op = OP_STOP, .result = RESULT_OK}});
+	expect_did("start 0@1");
+	expect_nodes("s1");
+	story_end();
+}
+END_TEST
+
+/* A kill is called once more while the failure of the first one is on its way. */
+START_TEST(a_second_kill_that_succeeds_after_the_first_has_failed)
+{
+	struct id id;
+
+	story_setup();
+	update_to(1, 1);
+	all_done();
+	id = node_in(0)->id;
+	ck_assert_int_eq(ask(CORE_KILL, &id), 0);
+	expect_asked_again("kill 0@1");
+	answer(0, RESULT_FAILED, "it does not end");
+	expect_did("stop 0@1");
+	answer(0, RESULT_FAILED, "it does not end");
+	ck_assert_int_eq(ask(CORE_CANCEL, &last_graph()->id), 0);
+	expect_nodes("u1");
+	story_step((struct core_event){.kind = CORE_DONE, .id = id, .done = {.op = OP_KILL, .result = RESULT_OK}});
+	expect_nodes("s1");
+	story_end();
+}
+END_TEST
+
 START_TEST(contradictions_are_found)
 {
 	struct core_config config = story_config();
@@ -406,6 +444,8 @@ int main(void)
 	const TTest *const tests[] = {
 		at_rest, during_an_upgrade, superseded_with_starts_in_flight,
 		before_a_retry_and_in_min_ready, a_busy_driver_is_asked_again_to_cancel_and_to_kill,
+		a_node_whose_end_nobody_waits_for_is_replaced,
+		a_second_kill_that_succeeds_after_the_first_has_failed,
 		who_was_lost_before_a_restart_is_replaced,
 		a_restart_finds_no_loss_that_is_none, contradictions_are_found, random_stories,
 	};
