@@ -306,7 +306,9 @@ int store_file_verify(struct store *store, struct error *error)
 {
 	struct db *db = file_of(store)->db;
 
-	return db_verify(db, true, error) < 0 ? -1 : load_check_orphans(db, error);
+	if (db_verify(db, true, error) < 0 || db_verify_free_pages(db, error) < 0)
+		return -1;
+	return load_check_orphans(db, error);
 }
 
 bool store_file_notice(struct store *store, struct error *ret_notice)

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,20 +366,6 @@ int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error 
 	return row < 0 ? -1 : 0;
 }
 
-/* SQLite counts the pages of the list of free ones against this number only if it is not negative. */
-static int verify_free_pages(struct db *db, struct error *error)
-{
-	int64_t pages, free_pages;
-
-	if (db_number(db, "PRAGMA page_count", &pages, error) < 0 ||
-		db_number(db, "PRAGMA freelist_count", &free_pages, error) < 0)
-		return -1;
-	if (free_pages < 0 || free_pages > pages)
-		return error_set(error, ERR_STORAGE, "%s is damaged: it counts %" PRIi64 " free pages, and has %" PRIi64
-			" pages", db->name, free_pages, pages);
-	return 0;
-}
-
 int db_verify(struct db *db, bool thorough, struct error *error)
 {
 	const char *sql = thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
@@ -398,7 +383,22 @@ int db_verify(struct db *db, bool thorough, struct error *error)
 		ret = error_set(error, ERR_STORAGE, "%s is damaged: %s", db->name,
 			text != NULL ? text : "it cannot be checked");
 	db_finish(statement);
-	return ret < 0 ? -1 : verify_free_pages(db, error);
+	return ret;
+}
+
+int db_verify_free_pages(struct db *db, struct error *error)
+{
+	struct error inner;
+	int ret;
+
+	if (db_run(db, "BEGIN IMMEDIATE", error) < 0)
+		return -1;
+	ret = db_run(db, "CREATE TABLE takes_a_page (a)", &inner);
+	db_run(db, "ROLLBACK", NULL); /* SQLite may have done so already */
+	if (ret < 0)
+		return error_set(error, ERR_STORAGE, "%s is damaged: its free pages cannot be used: %s", db->name,
+			inner.text);
+	return 0;
 }
 
 int db_prepare(struct db *db, const char *sql, struct db_statement **ret_statement,

@@ -59,6 +59,9 @@ int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error 
 /* Looks through the whole file: whether its pages hold together, and with `thorough` their contents too.
  * Fails with the first thing that is wrong. */
 int db_verify(struct db *db, bool thorough, struct error *error);
+/* Tries whether a new page can be had, and changes nothing. SQLite's check does not look at the number of free pages if
+ * it finds no list of them, and then no commit that needs a page succeeds. */
+int db_verify_free_pages(struct db *db, struct error *error);
 
 /* Statements. They are the caller's, and end before their database does. */
 int db_prepare(struct db *db, const char *sql, struct db_statement **ret_statement,

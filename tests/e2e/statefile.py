@@ -516,11 +516,15 @@ def patch(path, place, data):
 
 
 @case
-def a_count_of_free_pages_that_cannot_be_is_refused():
-    """SQLite's own check does not look at one that is negative, and fails when it gives pages back."""
-    path = make_rich(new_path("rich"))
-    patch(path, 36, b"\xff")
-    refused_by_both(path, r"is damaged: it counts -\d+ free pages, and has \d+ pages")
+def a_count_of_free_pages_that_is_wrong_is_found():
+    """SQLite's own check does not look at it if there is no list of them, and no commit that needs a page succeeds."""
+    for place, byte in ((36, b"\xff"), (39, b"\x02")):
+        path = make_rich(new_path("rich"))
+        equal(bytes_of(path)[32:40], bytes(8), "the list of free pages, and their number")
+        patch(path, place, byte)
+        before = prints(path)
+        checked(path, 1, "is damaged: its free pages cannot be used")
+        equal(prints(path), before, "the file and what is beside it")
 
 
 @case
