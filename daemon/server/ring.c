@@ -1,11 +1,14 @@
 #include "ring.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/mem.h"
 
+/* Room for a line before it is made: longer ones than this are unusual, and are made room for as any text is. */
+enum { LINE_ROOM = 2048 };
 enum { CACHE_LINE = 64, FETCH_AHEAD = 512, FETCH_LINES = 4 }; /* an event is about as long */
 
 void ring_init(struct ring *ring, uint64_t keep, uint64_t seq)
@@ -55,7 +58,16 @@ static void chunk_release(struct ring *ring, struct ring_chunk *chunk)
 	ring->spare = chunk;
 }
 
-/* A chunk of events is about as long as the one before: room for that spares the growing. */
+static void *cache_alloc(size_t size)
+{
+	bool spared = mem_reserve_spare(true);
+	void *memory = mem_large_alloc(size, 1);
+
+	mem_reserve_spare(spared);
+	return memory;
+}
+
+/* A chunk of events is about as long as the one before: room for that spares the growing. NULL: there is no memory. */
 static struct ring_chunk *chunk_take(struct ring *ring)
 {
 	struct ring_chunk *chunk = ring->spare;
@@ -64,17 +76,15 @@ static struct ring_chunk *chunk_take(struct ring *ring)
 	ring->spare = NULL;
 	if (chunk != NULL)
 		return chunk;
-	chunk = mem_large_alloc(chunk_size(ring), 1);
-	if (chunk == NULL)
-		mem_exhausted();
+	chunk = cache_alloc(chunk_size(ring));
+	if (!chunk)
+		return NULL;
 	chunk->text = (struct buf)BUF_INIT;
 	if (ring->count > 0)
 		before = ring->chunks[ring->head + ring->count - 1]->text.len;
 	if (before > 0) {
-		chunk->text.capacity = before + before / 16;
-		chunk->text.data = mem_large_alloc(chunk->text.capacity, 1);
-		if (chunk->text.data == NULL)
-			mem_exhausted();
+		chunk->text.data = cache_alloc(before + before / 16);
+		chunk->text.capacity = chunk->text.data ? before + before / 16 : 0;
 	}
 	return chunk;
 }
@@ -84,6 +94,7 @@ void ring_fini(struct ring *ring)
 	for (size_t i = 0; i < ring->count; i++)
 		chunk_free(ring->chunks[ring->head + i]);
 	chunk_free(ring->spare);
+	buf_fini(&ring->lost);
 	free(ring->chunks);
 	ring_init(ring, ring->keep, ring->last);
 }
@@ -104,6 +115,16 @@ static unsigned ring_place_of(const struct ring *ring, uint64_t seq)
 	return (unsigned)((seq - ring->base) & (chunk_events(ring) - 1));
 }
 
+static void ring_release_first(struct ring *ring)
+{
+	chunk_release(ring, ring->chunks[ring->head]);
+	ring->head++;
+	ring->count--;
+	ring->base += chunk_events(ring);
+	if (ring->first < ring->base)
+		ring->first = ring->base;
+}
+
 /* Makes room for one more pointer. Places that the oldest chunks left are used again once they are
  * the half of all, so that moving costs O(1) a chunk. */
 static void ring_grow(struct ring *ring)
@@ -119,6 +140,67 @@ static void ring_grow(struct ring *ring)
 	ring->head = 0;
 }
 
+/* Of what is not published yet, all but the last `keep` will be released as soon as it is: a step that makes more
+ * events than that need not have the memory for all of them. */
+static void ring_forget_unseen(struct ring *ring)
+{
+	while (ring->count > 1 && ring->base > ring->published &&
+		ring->last + 1 - ring->base >= chunk_events(ring) &&
+		ring->last + 1 - ring->base - chunk_events(ring) >= ring->keep)
+		ring_release_first(ring);
+}
+
+/* Begins a chunk if the last one is full. Without memory the oldest ones are given up. */
+static bool ring_has_chunk(struct ring *ring, uint64_t seq)
+{
+	struct ring_chunk *chunk;
+
+	if ((seq - ring->base) >> ring->chunk_bits < ring->count)
+		return true;
+	ring_forget_unseen(ring);
+	while (!(chunk = chunk_take(ring)) && ring->count > 0)
+		ring_release_first(ring);
+	if (!chunk)
+		return false;
+	if (ring->count == 0) { /* all that was kept has been given up */
+		ring->base = ring->first = seq;
+		ring->head = 0;
+	}
+	ring_grow(ring);
+	ring->chunks[ring->head + ring->count] = chunk;
+	ring->count++;
+	return true;
+}
+
+static bool text_has_room(struct buf *text)
+{
+	size_t capacity = text->capacity < LINE_ROOM ? LINE_ROOM : text->capacity * 2;
+	char *data;
+
+	if (text->capacity - text->len >= LINE_ROOM)
+		return true;
+	data = mem_cache_realloc(text->data, capacity);
+	if (!data)
+		return false;
+	text->data = data;
+	text->capacity = capacity;
+	mem_prefault(data + text->len, capacity - text->len);
+	return true;
+}
+
+/* The ring is empty, and the event that begins will not be kept. */
+static struct buf *ring_lose(struct ring *ring, uint64_t seq)
+{
+	while (ring->count > 0)
+		ring_release_first(ring);
+	chunk_free(ring->spare);
+	ring->spare = NULL;
+	ring->base = ring->first = seq + 1;
+	ring->head = 0;
+	ring->lost.len = 0;
+	return &ring->lost;
+}
+
 /* The memory was last used a whole ring ago: it is fetched while the events before are written. (The
  * compiler takes a function that does nothing but fetch for one that does nothing.) */
 struct buf *ring_begin(struct ring *ring)
@@ -127,12 +209,14 @@ struct buf *ring_begin(struct ring *ring)
 	struct buf *text;
 	uintptr_t ahead;
 
-	if ((seq - ring->base) >> ring->chunk_bits == ring->count) {
-		ring_grow(ring);
-		ring->chunks[ring->head + ring->count] = chunk_take(ring);
-		ring->count++;
-	}
+	if (!ring_has_chunk(ring, seq))
+		return ring_lose(ring, seq);
 	text = &ring_chunk_of(ring, seq)->text;
+	while (!text_has_room(text)) {
+		if (ring->count == 1)
+			return ring_lose(ring, seq);
+		ring_release_first(ring);
+	}
 	ahead = (uintptr_t)text->data + text->len + FETCH_AHEAD;
 	for (unsigned i = 0; i < FETCH_LINES; i++)
 		__builtin_prefetch((const void *)(ahead + i * CACHE_LINE), 1);
@@ -154,30 +238,31 @@ static uint32_t ring_text_end(const struct ring *ring, uint64_t seq)
 void ring_end(struct ring *ring, const struct ring_event *event)
 {
 	uint64_t seq = ring->last + 1;
-	struct ring_chunk *chunk = ring_chunk_of(ring, seq);
-	struct ring_event *kept = &chunk->events[ring_place_of(ring, seq)];
-	uint32_t begin = ring_text_end(ring, seq);
+	struct ring_chunk *chunk;
+	struct ring_event *kept;
+	uint32_t begin;
 
+	ring->last = seq;
+	if (seq < ring->first) /* it is lost */
+		return;
+	chunk = ring_chunk_of(ring, seq);
+	kept = &chunk->events[ring_place_of(ring, seq)];
+	begin = ring_text_end(ring, seq);
 	assert(chunk->text.len > begin && chunk->text.len <= UINT32_MAX);
 	*kept = *event;
 	kept->offset = begin;
 	kept->len = (uint32_t)chunk->text.len - begin;
 	ring->text_bytes += kept->len;
-	ring->last = seq;
 }
 
 /* Releases what is older than the last `keep` published events. */
 static void ring_forget(struct ring *ring)
 {
-	if (ring->published - ring->first + 1 <= ring->keep)
+	if (ring->published < ring->first || ring->published - ring->first + 1 <= ring->keep)
 		return;
 	ring->first = ring->published - ring->keep + 1;
-	while (ring->first - ring->base >= chunk_events(ring)) {
-		chunk_release(ring, ring->chunks[ring->head]);
-		ring->head++;
-		ring->count--;
-		ring->base += chunk_events(ring);
-	}
+	while (ring->count > 0 && ring->first - ring->base >= chunk_events(ring))
+		ring_release_first(ring);
 }
 
 uint32_t ring_publish(struct ring *ring, uint64_t seq)
@@ -185,7 +270,9 @@ uint32_t ring_publish(struct ring *ring, uint64_t seq)
 	uint32_t kinds = 0;
 
 	assert(seq >= ring->published && seq <= ring->last);
-	for (uint64_t i = ring->published + 1; i <= seq; i++)
+	if (ring->first > ring->published + 1 && seq > ring->published)
+		kinds = UINT32_MAX; /* some were lost: whoever watches is to learn that */
+	for (uint64_t i = ring->published + 1 > ring->first ? ring->published + 1 : ring->first; i <= seq; i++)
 		kinds |= ring_chunk_of(ring, i)->events[ring_place_of(ring, i)].kinds;
 	ring->published = seq;
 	ring_forget(ring);
@@ -199,6 +286,11 @@ void ring_retract(struct ring *ring, uint64_t seq)
 	assert(seq >= ring->published && seq <= ring->last);
 	if (seq == ring->last)
 		return;
+	if (seq + 1 < ring->first || ring->count == 0) {
+		ring_lose(ring, seq);
+		ring->last = seq;
+		return;
+	}
 	needed = (size_t)((seq - ring->base + chunk_events(ring)) >> ring->chunk_bits);
 	while (ring->count > needed) {
 		ring->count--;
@@ -228,7 +320,7 @@ const struct ring_event *ring_at(const struct ring *ring, uint64_t seq, const ch
 
 uint64_t ring_events(const struct ring *ring)
 {
-	return ring->last - ring->first + 1;
+	return ring->last + 1 - ring->first;
 }
 
 uint64_t ring_bytes(const struct ring *ring)
@@ -236,6 +328,7 @@ uint64_t ring_bytes(const struct ring *ring)
 	uint64_t bytes = ring->text_bytes + ring->count * chunk_size(ring) +
 		ring->capacity * sizeof ring->chunks[0];
 
+	bytes += ring->lost.capacity;
 	if (ring->spare != NULL)
 		bytes += chunk_size(ring) + ring->spare->text.capacity;
 	return bytes;

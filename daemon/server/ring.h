@@ -9,7 +9,11 @@
  * to be they are retracted. Their text stands in chunks of 256 to 8192 events, one run of bytes
  * each, so that neighbours are written with one vector. A chunk is allocated with its first event
  * and released with its last; one of those released is kept for the next. A text is valid until
- * the next call that changes the ring. */
+ * the next call that changes the ring.
+ *
+ * The ring is a cache: it takes nothing from the reserve of memory (proto/mem.h). If there is no memory for an event,
+ * the oldest ones are given up for it, also unseen ones, and if that does not help, the event itself: `first` may be
+ * beyond `published` then, and watchers have lagged. */
 #ifndef IMD_SERVER_RING_H
 #define IMD_SERVER_RING_H
 
@@ -44,6 +48,7 @@ struct ring {
 	size_t capacity;
 	unsigned chunk_bits;        /* a chunk has 2^chunk_bits events */
 	struct ring_chunk *spare;   /* one that was released, NULL: none */
+	struct buf lost;            /* for the line of an event that there is no memory to keep */
 	uint64_t base;      /* the number of the first place in the oldest chunk */
 	uint64_t first;     /* the oldest event that is kept */
 	uint64_t published;

@@ -1,6 +1,7 @@
 /* The ring of events against a naive model: an array of every line there ever was. */
 #include <string.h>
 
+#include "proto/mem.h"
 #include "server/ring.h"
 #include "unit.h"
 
@@ -64,11 +65,13 @@ static uint32_t kinds_between(uint64_t after, uint64_t to)
 static void publish(struct ring *ring, uint64_t begin)
 {
 	uint64_t before = ring->published;
-	uint64_t to = before + random_below64(ring->last - before + 1);
+	uint64_t to = before + random_below64(ring->last - before + 1), first = ring->first;
+	uint64_t kept = (to - begin <= ring->keep ? begin : to - ring->keep) + 1;
+	bool lost = first > before + 1 && to > before; /* whoever watches is to learn that */
 
-	must(ring_publish(ring, to) == kinds_between(before, to));
+	must(ring_publish(ring, to) == (lost ? UINT32_MAX : kinds_between(before, to)));
 	must(ring->published == to);
-	must(ring->first == (to - begin <= ring->keep ? begin : to - ring->keep) + 1);
+	must(ring->first == (first > kept ? first : kept));
 }
 
 static void retract(struct ring *ring)
@@ -215,6 +218,101 @@ START_TEST(what_was_retracted_is_written_anew)
 }
 END_TEST
 
+/* Caches get nothing until the reserve is held again. */
+static void memory_fails(bool fails)
+{
+	if (fails)
+		ck_assert_ptr_null(mem_try_alloc(SIZE_MAX / 4));
+	ck_assert_int_eq(mem_reserve_hold(1), 0);
+	if (fails)
+		ck_assert_ptr_null(mem_try_alloc(SIZE_MAX / 4));
+}
+
+START_TEST(without_memory_the_oldest_events_are_given_up)
+{
+	struct ring ring;
+
+	ring_init(&ring, 10 * CHUNK, 0);
+	for (int i = 0; i < 3 * CHUNK; i++)
+		append(&ring, 0);
+	ring_publish(&ring, ring.last);
+	memory_fails(true);
+	append(&ring, 0);
+	ck_assert_uint_eq(ring.first, CHUNK + 1);
+	ck_assert_uint_eq(ring.last, 3 * CHUNK + 1);
+	for (uint64_t seq = ring.first; seq <= ring.last; seq++)
+		compare(&ring, 0, seq);
+	memory_fails(false);
+	ring_fini(&ring);
+}
+END_TEST
+
+START_TEST(without_any_memory_events_are_counted_and_lost)
+{
+	struct ring ring;
+
+	ring_init(&ring, 1000, 0);
+	append(&ring, 0);
+	ring_publish(&ring, 1);
+	memory_fails(true);
+	for (int i = 0; i < 3 * CHUNK; i++)
+		append(&ring, 0);
+	ck_assert_uint_eq(ring.last, 3 * CHUNK + 1);
+	ck_assert_uint_eq(ring.first, ring.last + 1);
+	ck_assert_uint_eq(ring_publish(&ring, ring.last), UINT32_MAX);
+	memory_fails(false);
+	append(&ring, 0);
+	ck_assert_uint_eq(ring.first, 3 * CHUNK + 2);
+	compare(&ring, 0, ring.last);
+	ring_retract(&ring, 3 * CHUNK + 1);
+	append(&ring, 0);
+	compare(&ring, 0, ring.last);
+	ring_fini(&ring);
+}
+END_TEST
+
+START_TEST(random_failures_of_memory)
+{
+	struct ring ring;
+
+	random_state = unit_seed + (uint64_t)_i;
+	ring_init(&ring, 1 + random_below(KEEP_MAX), 0);
+	for (int step = 0; step < STEPS && ring.last < LINES - 100; step++) {
+		if (random_below(30) == 0)
+			memory_fails(random_below(2) == 0);
+		for (uint32_t i = random_below(30); i > 0; i--)
+			append(&ring, 0);
+		if (random_below(3) == 0)
+			publish(&ring, 0);
+		if (random_below(20) == 0)
+			retract(&ring);
+		for (int i = 0; i < 3 && ring.last >= ring.first; i++)
+			compare(&ring, 0, ring.first + random_below64(ring_events(&ring)));
+		check_memory(&ring);
+	}
+	memory_fails(false);
+	ring_fini(&ring);
+}
+END_TEST
+
+/* What will be gone when all is published need not be there before. */
+START_TEST(a_flood_of_unseen_events_takes_no_more_than_is_kept)
+{
+	struct ring ring;
+
+	random_state = unit_seed;
+	ring_init(&ring, 2 * CHUNK, 0);
+	for (int i = 0; i < 100 * CHUNK; i++)
+		append(&ring, 0);
+	ck_assert_uint_le(ring.count, 4);
+	ring_publish(&ring, ring.last);
+	ck_assert_uint_eq(ring_events(&ring), 2 * CHUNK);
+	for (uint64_t seq = ring.first; seq <= ring.last; seq++)
+		compare(&ring, 0, seq);
+	ring_fini(&ring);
+}
+END_TEST
+
 static Suite *ring_suite(void)
 {
 	Suite *suite = suite_create("ring");
@@ -227,6 +325,12 @@ static Suite *ring_suite(void)
 	tcase_add_test(tests, chunks_are_in_proportion);
 	tcase_add_test(tests, old_events_give_their_memory_back);
 	tcase_add_test(tests, what_was_retracted_is_written_anew);
+#ifndef __SANITIZE_ADDRESS__ /* which ends the process if it has no memory */
+	tcase_add_test(tests, without_memory_the_oldest_events_are_given_up);
+	tcase_add_test(tests, without_any_memory_events_are_counted_and_lost);
+	tcase_add_loop_test(tests, random_failures_of_memory, 0, 6);
+#endif
+	tcase_add_test(tests, a_flood_of_unseen_events_takes_no_more_than_is_kept);
 	suite_add_tcase(suite, tests);
 	return suite;
 }
