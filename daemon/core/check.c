@@ -150,10 +150,28 @@ static int check_group(const struct core *core, const struct group *group, struc
 	return 0;
 }
 
+/* What the core keeps of all groups together. */
+static int check_sums(const struct core *core, struct error *error)
+{
+	uint64_t live = 0, peak = 0, tasks = 0;
+
+	for (uint32_t i = 0; i < core->group_count; i++) {
+		const struct group *group = core->groups[i];
+
+		CHECK(group->live <= group->peak);
+		live += group->live;
+		peak += group->peak;
+		tasks += group->active ? group->active->task_count : 0;
+	}
+	if (live != core->live || peak != core->peak || tasks != core->active_tasks)
+		return error_set(error, ERR_INTERNAL, "invariant broken: the sums over all groups");
+	return 0;
+}
+
 int core_check(const struct core *core, struct error *error)
 {
 	for (uint32_t i = 0; i < core->group_count; i++)
 		if (check_group(core, core->groups[i], error) < 0)
 			return -1;
-	return 0;
+	return check_sums(core, error);
 }

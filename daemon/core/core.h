@@ -67,6 +67,9 @@ struct core {
 	struct node_pool nodes;
 	struct id_index node_ids;
 	struct timers timers;
+	uint64_t live;             /* of all groups together: nodes that live, */
+	uint64_t peak;             /* that may live at once, */
+	uint64_t active_tasks;     /* and tasks of the graphs that run */
 	uint64_t jitter;           /* state of the seeded generator */
 	bool unload_due;           /* there may be tasks to drop from memory */
 	uint32_t *runnable;        /* groups with tasks to start, a ring */
@@ -137,6 +140,9 @@ void core_prefetch(const struct core *core, const struct id *node);
 
 /* The changes of the update were handed to the store: what changes from here on is named anew. */
 void core_changes_taken(struct core *core, const struct update *update);
+
+/* The most nodes that a group may have at once if it has `live` nodes and is planned for this size and policy. */
+uint32_t core_peak(uint32_t live, uint32_t size, const struct policy *policy);
 
 /* When CORE_TICK is due, monotonic milliseconds; INT64_MAX: never. */
 int64_t core_deadline(const struct core *core);

@@ -388,7 +388,9 @@ static void graph_end(struct core *core, struct graph *graph, enum event_type ty
 	group->ended_graphs++;
 	group->ended_tasks += graph->task_count;
 	if (group->active == graph)
-		group->active = NULL;
+		group_set_active(core, group, NULL);
+	if (!group->active)
+		group_update_peak(core, group);
 	if (graph->state == GRAPH_SUCCEEDED)
 		losses_forget(group);
 	change_graph(core, graph);
@@ -517,7 +519,7 @@ void graph_stop(struct core *core, struct graph *graph, enum graph_state state)
 	graph->state = state;
 	change_graph(core, graph);
 	if (group->active == graph)
-		group->active = NULL;
+		group_set_active(core, group, NULL);
 	graph_drop_tasks(core, graph, false);
 	graph_check_end(core, graph);
 }

@@ -41,6 +41,7 @@ struct group {
 	uint32_t slot_count;   /* places in slots; those from slots_used on were never used */
 	uint32_t slots_used;
 	uint32_t live;
+	uint32_t peak;         /* the most nodes that may live at once, by the spec and by what lives */
 	uint32_t available;
 	uint32_t in_flight;    /* nodes with a task in flight */
 	uint32_t losses;       /* slots whose lost node nobody has been started for */

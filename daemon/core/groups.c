@@ -79,6 +79,38 @@ void core_group_runnable(struct core *core, struct group *group)
 		group->index;
 }
 
+void group_set_active(struct core *core, struct group *group, struct graph *graph)
+{
+	if (group->active)
+		core->active_tasks -= group->active->task_count;
+	group->active = graph;
+	if (graph)
+		core->active_tasks += graph->task_count;
+}
+
+/* A plan starts at most `size` nodes, and surge raises no more than it starts. */
+uint32_t core_peak(uint32_t live, uint32_t size, const struct policy *policy)
+{
+	uint32_t surge = plan_target(size, 0, policy).surge;
+	uint32_t most = size + (surge < size ? surge : size);
+
+	return live > most ? live : most;
+}
+
+void group_update_peak(struct core *core, struct group *group)
+{
+	uint32_t peak = core_peak(group->live, group->spec.size, &group->spec.policy);
+
+	if (group->active) { /* its bound, which reckons with more surge than there may be starts */
+		uint32_t most = group->live + group->spec.size;
+
+		most = group->active->max_live < most ? group->active->max_live : most;
+		peak = most > peak ? most : peak;
+	}
+	core->peak = core->peak - group->peak + peak;
+	group->peak = peak;
+}
+
 /* A free place among the graphs: the one that was left last. */
 static uint32_t graph_place(struct core *core)
 {

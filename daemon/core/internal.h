@@ -43,6 +43,10 @@ void core_graph_prune(struct core *core, struct group *group);
 /* Drops tasks from memory that the store has, if some are due to be. */
 void core_graphs_unload(struct core *core);
 void core_group_runnable(struct core *core, struct group *group);
+/* The graph that runs, NULL: none. */
+void group_set_active(struct core *core, struct group *group, struct graph *graph);
+/* The spec or what lives has changed in a way that may change group->peak. */
+void group_update_peak(struct core *core, struct group *group);
 
 /* lifecycle.c: nodes come, change and go. */
 uint32_t node_create(struct core *core, struct group *group, const struct task *task,

@@ -53,6 +53,7 @@ uint32_t node_create(struct core *core, struct group *group, const struct task *
 	node->used = true;
 	id_index_add(&core->node_ids, &node->id, ref);
 	group->live++;
+	core->live++;
 	group->states[NODE_STARTING]++;
 	loss_inherit(core, ref);
 	core->counters.nodes_started++;
@@ -150,6 +151,7 @@ void node_close(struct core *core, uint32_t ref, enum node_state state, const ch
 	node_move(core, ref, state, error);
 	group->slots[node->slot].node = NODE_NONE;
 	group->live--;
+	core->live--;
 }
 
 void node_bury(struct core *core, uint32_t ref)

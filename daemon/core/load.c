@@ -219,6 +219,7 @@ int core_load_node(struct core *core, const char *name, const struct node *store
 	}
 	slot->node = ref;
 	group->live++;
+	core->live++;
 	group->states[node->state]++;
 	return 0;
 }
@@ -457,7 +458,7 @@ static int load_graphs(struct core *core, struct group *group, struct error *err
 			continue;
 		if (group->active)
 			return graph_contradiction(core, graph, "two graphs run", error);
-		group->active = graph;
+		group_set_active(core, group, graph);
 	}
 	if (group->active && check_active(core, group, error) < 0)
 		return -1;
@@ -537,6 +538,7 @@ int core_load_end(struct core *core, const struct now *now, struct update *updat
 			return contradiction(error, "a spec was reached that is not there", group->name);
 		if (load_graphs(core, group, error) < 0 || load_nodes(core, group, error) < 0)
 			return -1;
+		group_update_peak(core, group);
 		losses_load(core, group);
 		load_heal(core, group);
 	}

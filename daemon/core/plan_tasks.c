@@ -11,6 +11,7 @@ static uint32_t task_add(struct planner *p, enum task_action action, enum task_d
 	uint32_t number = graph->task_count++;
 	struct task *task = &graph->tasks[number];
 
+	assert(number < p->task_capacity - 1); /* the last place ends the edge lists */
 	*task = (struct task){.action = (uint8_t)action, .description = (uint8_t)description,
 		.gate = GATE_PREREQS, .prereqs = graph->edge_count};
 	return number;

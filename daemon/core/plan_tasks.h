@@ -23,7 +23,7 @@ struct planner {
 	uint32_t going_used, risers_used;
 	uint32_t grow, shrink;
 	uint32_t available;       /* A0 */
-	uint32_t edge_capacity;
+	uint32_t task_capacity, edge_capacity;
 	uint32_t next_free_slot, next_taken; /* where the search for free slots stands */
 	uint32_t barrier;         /* StartNodes or KillSome, NO_TASK: neither */
 	uint32_t broken_barrier;  /* ReplaceBroken */

@@ -144,12 +144,14 @@ static void sort_nodes(struct plan_node *nodes, size_t count)
 		assert(nodes[i - 1].slot < nodes[i].slot);
 }
 
-/* Sizes everything for the worst case; the graph's arrays are trimmed when it is made. */
+/* Sizes everything for the worst case; the graph's arrays are trimmed when it is made. A live node gets a Settle or a
+ * stop at most, starts are as many as the size at most, and there are two barriers. */
 static int planner_init(struct planner *p)
 {
 	uint32_t n = p->count + 1, size = p->target->size;
-	uint32_t tasks = 2 * p->count + size + 4;
+	uint32_t tasks = p->count + size + 4;
 
+	p->task_capacity = tasks;
 	p->edge_capacity = 4 * tasks;
 	p->kept = mem_large_zalloc(n, sizeof *p->kept);
 	p->victims = mem_large_alloc(n, sizeof *p->victims);
@@ -190,11 +192,11 @@ static int finish(struct graph *graph)
 	struct task *tasks = realloc(graph->tasks, (graph->task_count + 1) * sizeof *tasks);
 	uint32_t *prereqs = realloc(graph->prereqs, (graph->edge_count + 1) * sizeof *prereqs);
 
-	if (tasks)
+	if (tasks) /* else the larger block does as well */
 		graph->tasks = tasks;
 	if (prereqs)
 		graph->prereqs = prereqs;
-	if (!tasks || !prereqs || graph_link(graph) < 0)
+	if (graph_link(graph) < 0)
 		return -1;
 	graph->counts[TASK_WAITING] = graph->task_count;
 	return 0;

@@ -123,7 +123,8 @@ void group_adopt(struct core *core, struct group *group, struct graph *graph,
 	graph->reason = reason;
 	core_graph_add(core, graph);
 	change_graph_new(core, graph);
-	group->active = graph;
+	group_set_active(core, group, graph);
+	group_update_peak(core, group);
 	core->config.new_id(core->config.new_id_arg, &group->next_graph);
 	change_group(core, group);
 	losses_place(core, group, graph);
