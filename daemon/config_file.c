@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "proto/args.h"
-#include "proto/mem.h"
 #include "settings.h"
 #include "sys/overflow.h"
 #include "sys/trust.h"
@@ -194,7 +193,7 @@ static int section_begin(struct config_reader *reader, char *name)
 static int read_section(struct config_reader *reader, const char *line)
 {
 	const char *end = strchr(line, ']'), *behind;
-	char *name;
+	struct buf name = BUF_INIT;
 	int ret;
 
 	if (end == NULL)
@@ -202,11 +201,10 @@ static int read_section(struct config_reader *reader, const char *line)
 	behind = end + 1 + strspn(end + 1, BLANKS);
 	if (*behind != '\0' && *behind != ';' && *behind != '#')
 		return reader_fail(reader, "something stands behind the ] of a section");
-	name = strndup(line + 1, (size_t)(end - line) - 1);
-	if (name == NULL)
-		mem_exhausted();
-	ret = section_begin(reader, name);
-	free(name);
+	buf_add(&name, line + 1, (size_t)(end - line) - 1);
+	buf_add_char(&name, '\0');
+	ret = section_begin(reader, name.data);
+	buf_fini(&name);
 	return ret;
 }
 
@@ -255,6 +253,8 @@ static int read_lines(struct config_reader *reader)
 
 	if (reader->failed)
 		return -1;
+	if (line < 0) /* it found no memory, for nothing is opened here */
+		return refuse_file(reader->path, ENOMEM, reader->error);
 	if (line != 0) {
 		reader->number = (unsigned)line;
 		return reader_fail(reader, "neither [section] nor key=value nor a comment");
@@ -343,9 +343,10 @@ static int open_file(const struct trust_path *found, const char *path, bool must
 		return -1;
 	}
 	*ret_file = fdopen(fd, "r");
-	if (!*ret_file)
-		mem_exhausted();
-	return 0;
+	if (*ret_file)
+		return 0;
+	close(fd);
+	return refuse_file(path, ENOMEM, error);
 }
 
 /* Reads the file that was found in a trusted directory. */
