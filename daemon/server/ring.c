@@ -140,11 +140,11 @@ static void ring_grow(struct ring *ring)
 	ring->head = 0;
 }
 
-/* Of what is not published yet, all but the last `keep` will be released as soon as it is: a step that makes more
- * events than that need not have the memory for all of them. */
+/* As soon as more than `keep` events are published at once, all before the last `keep` are released, also those that
+ * were published before: a step that makes so many events need not have the memory for all of them. */
 static void ring_forget_unseen(struct ring *ring)
 {
-	while (ring->count > 1 && ring->base > ring->published &&
+	while (ring->count > 1 && ring->last - ring->published >= ring->keep &&
 		ring->last + 1 - ring->base >= chunk_events(ring) &&
 		ring->last + 1 - ring->base - chunk_events(ring) >= ring->keep)
 		ring_release_first(ring);

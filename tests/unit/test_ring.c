@@ -302,6 +302,8 @@ START_TEST(a_flood_of_unseen_events_takes_no_more_than_is_kept)
 
 	random_state = unit_seed;
 	ring_init(&ring, 2 * CHUNK, 0);
+	append(&ring, 0);
+	ring_publish(&ring, 1);
 	for (int i = 0; i < 100 * CHUNK; i++)
 		append(&ring, 0);
 	ck_assert_uint_le(ring.count, 4);
