@@ -128,6 +128,16 @@ void *mem_cache_realloc(void *memory, size_t size)
 }
 
 /* A size of 0 may make the allocators return NULL, which is no failure: ask for one byte then. */
+static void *malloc_from_reserve(size_t size)
+{
+	void *memory = malloc(size > 0 ? size : 1);
+
+	if (memory)
+		return memory;
+	reserve_use();
+	return malloc(size > 0 ? size : 1);
+}
+
 static void *realloc_from_reserve(void *memory, size_t size)
 {
 	void *moved = realloc(memory, size > 0 ? size : 1);
@@ -145,21 +155,16 @@ void *mem_try_realloc(void *memory, size_t size)
 
 void *mem_try_alloc(size_t size)
 {
-	return mem_try_realloc(NULL, size);
-}
-
-static void *realloc_or_end(void *memory, size_t size)
-{
-	void *moved = realloc_from_reserve(memory, size);
-
-	if (!moved)
-		mem_exhausted();
-	return moved;
+	return sparing ? mem_cache_realloc(NULL, size) : malloc_from_reserve(size);
 }
 
 void *mem_alloc(size_t size)
 {
-	return realloc_or_end(NULL, size);
+	void *memory = malloc_from_reserve(size);
+
+	if (!memory)
+		mem_exhausted();
+	return memory;
 }
 
 void *mem_zalloc(size_t count, size_t size)
@@ -178,10 +183,14 @@ void *mem_zalloc(size_t count, size_t size)
 void *mem_realloc(void *memory, size_t count, size_t size)
 {
 	size_t bytes;
+	void *moved;
 
 	if (__builtin_mul_overflow(count, size, &bytes))
 		mem_exhausted();
-	return realloc_or_end(memory, bytes);
+	moved = realloc_from_reserve(memory, bytes);
+	if (!moved)
+		mem_exhausted();
+	return moved;
 }
 
 char *mem_strdup(const char *text)

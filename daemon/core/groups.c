@@ -91,8 +91,7 @@ void group_set_active(struct core *core, struct group *group, struct graph *grap
 /* A plan starts at most `size` nodes, and surge raises no more than it starts. */
 uint32_t core_peak(uint32_t live, uint32_t size, const struct policy *policy)
 {
-	uint32_t surge = plan_target(size, 0, policy).surge;
-	uint32_t most = size + (surge < size ? surge : size);
+	uint32_t surge = plan_target(size, 0, policy).surge, most = size + (surge < size ? surge : size);
 
 	return live > most ? live : most;
 }
