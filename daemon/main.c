@@ -19,8 +19,10 @@
 #include "driver/mock.h"
 #include "engine/engine.h"
 #include "log.h"
+#include "memory.h"
 #include "notes.h"
 #include "notify.h"
+#include "proto/mem.h"
 #include "reload.h"
 #include "server/server.h"
 #include "state.h"
@@ -455,6 +457,7 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 	imd->reload.server = imd->server;
 	imd->reload.engine = imd->engine;
 	server_start(imd->server, imd->engine, &history);
+	memory_started();
 	return 0;
 }
 
@@ -503,6 +506,8 @@ static int serve(struct config *config, int argc, char **argv)
 	log_open();
 	log_set_level(config->log_level);
 	notify_open(retell_later, &imd);
+	memory_set_up();
+	event_set_mem_functions(mem_try_alloc, mem_try_realloc, free);
 	if (imd_set_up(&imd, config, &error) < 0)
 		log_event(LEVEL_ERR, "cannot-start", LOG_STR("error", error.text));
 	else

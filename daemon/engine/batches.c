@@ -58,15 +58,31 @@ struct batch *batches_first_durable(const struct batches *batches)
 	return batches->durable_count > 0 ? batches->durable[0] : NULL;
 }
 
+static void batch_clear(struct batch *batch)
+{
+	update_clear(&batch->update);
+	batch->updates = batch->others = 0;
+}
+
 void batches_drop_durable(struct batches *batches)
 {
+	batch_clear(batches->durable[0]);
 	batches->durable_count--;
 	for (unsigned i = 0; i < batches->durable_count; i++)
 		batches->durable[i] = batches->durable[i + 1];
 }
 
+size_t batches_need(const struct batches *batches)
+{
+	size_t need = 0;
+
+	for (int i = 0; i < BATCHES; i++)
+		need += batches->all[i].updates + batches->all[i].others;
+	return need;
+}
+
 void batches_clear(struct batches *batches)
 {
 	for (int i = 0; i < BATCHES; i++)
-		update_clear(&batches->all[i].update);
+		batch_clear(&batches->all[i]);
 }

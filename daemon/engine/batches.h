@@ -13,6 +13,7 @@ struct batch {
 	uint64_t seq; /* the last event of the batch, once it is closed; */
 	struct core_counters counters; /* and the core's counters then */
 	int64_t handed_us; /* when the store got it */
+	size_t updates, others; /* bytes that may still be needed for it, see needs.h: for UPDATEs, and for other events */
 };
 
 struct batches {
@@ -35,7 +36,9 @@ void batches_add_durable(struct batches *batches, struct batch *batch);
 /* The oldest durable one, NULL: none. It stays one until it is dropped, and is free to fill then. */
 struct batch *batches_first_durable(const struct batches *batches);
 void batches_drop_durable(struct batches *batches);
-/* Forgets the changes and actions of all of them, and keeps their requests. */
+/* What may still be needed for all of them, in bytes. */
+size_t batches_need(const struct batches *batches);
+/* Forgets the changes, actions and needs of all of them, and keeps their requests. */
 void batches_clear(struct batches *batches);
 
 #endif

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "act.h"
+#include "admission.h"
 #include "batches.h"
 #include "errands.h"
 #include "proto/mem.h"
@@ -34,6 +35,7 @@ enum {
 	REPORT_BUDGET = 1024,   /* reports taken in between two commits */
 	REPORT_AHEAD = 4,       /* reports whose nodes are fetched meanwhile */
 	STORAGE_RETRY_MS = 1000,
+	STARVED_RETRY_MS = 100,
 };
 
 struct engine {
@@ -59,6 +61,7 @@ struct engine {
 	bool woken;
 	bool reading;              /* readers are having their turn */
 	bool more;                 /* the core has more to start */
+	bool starved;              /* something waits for memory */
 	struct engine_stats stats;
 };
 
@@ -70,7 +73,7 @@ static void engine_wake(struct engine *engine)
 	engine->host.wake(engine->host.arg);
 }
 
-static void wake_for_errand(void *arg)
+static void wake(void *arg)
 {
 	engine_wake(arg);
 }
@@ -121,13 +124,28 @@ const struct error *engine_lost(const struct engine *engine)
 	return engine->lost ? &engine->lost_error : NULL;
 }
 
-static void step_request(struct engine *engine, struct engine_request *request)
+bool engine_has_memory(const struct engine *engine)
 {
+	return admit_small(&engine->batches);
+}
+
+/* Returns whether it was taken in, or refused. If there may soon be the memory for it, it is to wait. */
+static bool step_request(struct engine *engine, struct engine_request *request)
+{
+	struct batches *batches = &engine->batches;
+
 	request->event.now = engine->now;
+	request->failed = admit(batches, &engine->core, &request->event, &request->error) < 0;
+	if (request->failed && admission_may_wait(batches)) {
+		engine->starved = true;
+		return false;
+	}
 	engine->stats.events++;
-	request->failed = core_step(&engine->core, &request->event, &engine->batches.filling->update,
-				  &request->error) < 0;
-	requests_add(&engine->batches.filling->requests, request);
+	if (!request->failed)
+		request->failed = core_step(&engine->core, &request->event, &batches->filling->update,
+					  &request->error) < 0;
+	requests_add(&batches->filling->requests, request);
+	return true;
 }
 
 void engine_submit(struct engine *engine, struct engine_request *request)
@@ -137,7 +155,8 @@ void engine_submit(struct engine *engine, struct engine_request *request)
 		requests_add(&engine->queued, request);
 	} else {
 		read_clock(engine);
-		step_request(engine, request);
+		if (!step_request(engine, request))
+			requests_add(&engine->queued, request);
 	}
 	engine_wake(engine);
 }
@@ -176,39 +195,6 @@ void engine_forget(struct engine *engine, struct engine_request *request)
 		requests_remove(request);
 }
 
-/* The driver. */
-
-/* While the state is lost there is nobody to tell; the inspections behind the load ask again. */
-static void push_report(struct engine *engine, struct report report, const char *text)
-{
-	if (engine->lost)
-		return;
-	reports_push(&engine->reports, &report, text);
-	engine_wake(engine);
-}
-
-static void report_done(void *arg, const struct id *id, enum node_op op, enum core_result result,
-	const char *text)
-{
-	push_report(arg, (struct report){.kind = CORE_DONE, .id = *id, .op = op, .result = result},
-		text);
-}
-
-static void report_health(void *arg, const struct id *id, bool healthy, const char *text)
-{
-	push_report(arg, (struct report){.kind = CORE_HEALTH, .id = *id, .healthy = healthy}, text);
-}
-
-static void report_exited(void *arg, const struct id *id, const char *text)
-{
-	push_report(arg, (struct report){.kind = CORE_EXITED, .id = *id}, text);
-}
-
-static void report_inspected(void *arg, const struct id *id, enum core_found found)
-{
-	push_report(arg, (struct report){.kind = CORE_INSPECTED, .id = *id, .found = found}, NULL);
-}
-
 /* Commits. */
 
 static void batch_durable(struct engine *engine, struct batch *batch)
@@ -223,7 +209,6 @@ static void batch_answer(struct engine *engine, struct batch *batch)
 	engine->host.publish(engine->host.arg, batch->seq);
 	requests_answer(&batch->requests, NULL);
 	act(&engine->core, engine->driver, &batch->update);
-	update_clear(&batch->update);
 }
 
 /* Who is answered may submit, but nothing is committed meanwhile. */
@@ -249,6 +234,7 @@ static int load_core(struct engine *engine, struct store_history *ret_history, s
 		return -1;
 	core_changes_taken(&engine->core, update); /* what is derived need not be stored */
 	update->change_count = 0;
+	admit_loaded(&engine->batches, &engine->core);
 	return 0;
 }
 
@@ -272,12 +258,11 @@ static int load(struct engine *engine, struct store_history *ret_history, struct
 static void lose(struct engine *engine, const struct error *why)
 {
 	engine->lost = true;
-	error_set(&engine->lost_error, ERR_STORAGE, "the state cannot be read just now: %s",
-		why->text);
+	error_set(&engine->lost_error, ERR_STORAGE, "the state cannot be read just now: %s", why->text);
 	core_fini(&engine->core);
 	core_init(&engine->core, &engine->core.config);
-	update_clear(&engine->batches.filling->update);
-	reports_fini(&engine->reports);
+	batches_clear(&engine->batches);
+	reports_close(&engine->reports);
 	engine->resume_ms = engine->now.mono_ms + STORAGE_RETRY_MS;
 	engine->host.storage(engine->host.arg, &engine->lost_error);
 }
@@ -297,6 +282,7 @@ static void load_again(struct engine *engine)
 	engine->core.counters = engine->counters;
 	engine->lost = false;
 	engine->more = true;
+	reports_open(&engine->reports);
 }
 
 static void storage_works(struct engine *engine)
@@ -332,8 +318,7 @@ static void commit_done(void *arg, const struct error *error)
 		roll_back(engine, batch, error);
 	} else {
 		engine->stats.commits++;
-		latency_add(&engine->stats.latency,
-			engine->host.mono_us(engine->host.arg) - batch->handed_us);
+		latency_add(&engine->stats.latency, engine->host.mono_us(engine->host.arg) - batch->handed_us);
 		storage_works(engine);
 		batch_durable(engine, batch);
 	}
@@ -385,11 +370,24 @@ static void commit(struct engine *engine)
 	engine->batches.flying = batch;
 	core_changes_taken(&engine->core, update);
 	batch->handed_us = engine->host.mono_us(engine->host.arg);
-	engine->store->ops->commit(engine->store, &engine->core, update->changes,
-		update->change_count, batch->seq, commit_done, engine);
+	engine->store->ops->commit(engine->store, &engine->core, update->changes, update->change_count, batch->seq,
+		commit_done, engine);
 }
 
 /* Turns. */
+
+/* What nobody asked for waits if there is no memory for it. Returns whether it was taken in. */
+static bool step_internal(struct engine *engine, struct core_event *event)
+{
+	event->now = engine->now;
+	if (admit(&engine->batches, &engine->core, event, NULL) < 0) {
+		engine->starved = true;
+		return false;
+	}
+	engine->stats.events++;
+	core_step(&engine->core, event, &engine->batches.filling->update, NULL);
+	return true;
+}
 
 static void take_reports(struct engine *engine)
 {
@@ -400,9 +398,8 @@ static void take_reports(struct engine *engine)
 
 		if (ahead)
 			core_prefetch(&engine->core, ahead);
-		event.now = engine->now;
-		engine->stats.events++;
-		core_step(&engine->core, &event, &engine->batches.filling->update, NULL);
+		if (!step_internal(engine, &event))
+			return;
 		reports_pop(&engine->reports);
 	}
 }
@@ -413,7 +410,10 @@ static void take_queued(struct engine *engine)
 
 	while ((request = TAILQ_FIRST(&engine->queued)) != NULL) {
 		requests_remove(request);
-		step_request(engine, request);
+		if (step_request(engine, request))
+			continue;
+		requests_add_first(&engine->queued, request);
+		return;
 	}
 }
 
@@ -427,22 +427,23 @@ static bool may_commit(const struct engine *engine)
 /* Before every commit, so that what a step makes due (a new plan) is stored together with it. */
 static void run(struct engine *engine)
 {
-	engine->more = core_run(&engine->core, &engine->now, RUN_BUDGET,
-		&engine->batches.filling->update);
+	uint32_t budget = admit_small(&engine->batches) ? RUN_BUDGET : 0;
+
+	engine->starved = engine->starved || budget == 0;
+	engine->more = core_run(&engine->core, &engine->now, budget, &engine->batches.filling->update);
 }
 
 static void take_in(struct engine *engine)
 {
-	struct core_event tick = {.kind = CORE_TICK, .now = engine->now};
+	struct core_event tick = {.kind = CORE_TICK};
 
+	engine->starved = false;
 	take_queued(engine);
 	if (!may_commit(engine))
 		return;
 	take_reports(engine);
-	if (core_deadline(&engine->core) <= engine->now.mono_ms) {
-		engine->stats.events++;
-		core_step(&engine->core, &tick, &engine->batches.filling->update, NULL);
-	}
+	if (core_deadline(&engine->core) <= engine->now.mono_ms)
+		step_internal(engine, &tick);
 	run(engine);
 }
 
@@ -461,7 +462,7 @@ static bool can_go_on(const struct engine *engine)
 		return true;
 	if (!engine->batches.flying && !filling_idle(engine))
 		return may_commit(engine);
-	if (reading || filling_full(engine))
+	if (reading || engine->starved || filling_full(engine))
 		return false;
 	return !TAILQ_EMPTY(&engine->queued) ||
 		(!paused && (engine->reports.count > 0 || engine->more));
@@ -529,6 +530,8 @@ static void arm(struct engine *engine)
 		deadline_ms = engine->resume_ms;
 	else if (filling_full(engine) || (!TAILQ_EMPTY(&engine->readers) && !engine_clean(engine)))
 		deadline_ms = INT64_MAX; /* nothing is taken in until the commit is done, which wakes */
+	else if (engine->starved)
+		deadline_ms = engine->now.mono_ms + STARVED_RETRY_MS;
 	else
 		deadline_ms = core_deadline(&engine->core);
 	if (deadline_ms == engine->armed_ms)
@@ -555,6 +558,7 @@ void engine_turn(struct engine *engine)
 		read_clock(engine);
 	} while (can_go_on(engine) && engine->now.mono_ms - begun_ms < TURN_MAX_MS);
 	engine->turning = false;
+	admission_keep(&engine->core);
 	if (can_go_on(engine))
 		engine_wake(engine);
 	arm(engine);
@@ -582,13 +586,13 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	engine->driver = driver;
 	engine->host = *host;
 	engine->armed_ms = INT64_MAX;
-	driver->reports = (struct driver_reports){report_done, report_health, report_exited,
-		report_inspected, engine};
+	reports_init(&engine->reports, wake, engine);
+	driver->reports = reports_driver(&engine->reports);
 	batches_init(&engine->batches, host->notice, host->arg);
 	TAILQ_INIT(&engine->queued);
 	TAILQ_INIT(&engine->readers);
-	errands_init(&engine->errands, store, wake_for_errand, engine);
-	if (load(engine, ret_history, error) < 0) {
+	errands_init(&engine->errands, store, wake, engine);
+	if (load(engine, ret_history, error) < 0 || admission_begin(&engine->core, error) < 0) {
 		engine_free(engine);
 		return NULL;
 	}
@@ -608,5 +612,6 @@ void engine_free(struct engine *engine)
 	core_fini(&engine->core);
 	batches_fini(&engine->batches);
 	reports_fini(&engine->reports);
+	mem_reserve_trim(0);
 	free(engine);
 }

@@ -10,7 +10,19 @@ void reports_fini(struct reports *reports)
 	while (reports->count > 0)
 		reports_pop(reports);
 	free(reports->ring);
-	*reports = (struct reports){0};
+	reports->ring = NULL;
+	reports->head = reports->count = reports->capacity = 0;
+}
+
+void reports_close(struct reports *reports)
+{
+	reports_fini(reports);
+	reports->closed = true;
+}
+
+void reports_open(struct reports *reports)
+{
+	reports->closed = false;
 }
 
 static void reports_grow(struct reports *reports)
@@ -30,8 +42,10 @@ static void reports_grow(struct reports *reports)
 static char *copy_text(const char *text)
 {
 	size_t len = strnlen(text, LIMIT_ERROR_TEXT - 1);
-	char *copy = mem_alloc(len + 1);
+	char *copy = mem_cache_realloc(NULL, len + 1);
 
+	if (!copy)
+		return NULL;
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	return copy;
@@ -41,11 +55,56 @@ void reports_push(struct reports *reports, const struct report *report, const ch
 {
 	struct report *place;
 
+	if (reports->closed)
+		return;
 	if (reports->count == reports->capacity)
 		reports_grow(reports);
 	place = &reports->ring[(reports->head + reports->count++) & (reports->capacity - 1)];
 	*place = *report;
 	place->text = text ? copy_text(text) : NULL;
+	if (reports->wake)
+		reports->wake(reports->arg);
+}
+
+/* ---- what the driver calls ----------------------------------------------------------------- */
+
+static void on_done(void *arg, const struct id *id, enum node_op op, enum core_result result,
+	const char *text)
+{
+	const struct report report = {.kind = CORE_DONE, .id = *id, .op = op, .result = result};
+
+	reports_push(arg, &report, text);
+}
+
+static void on_health(void *arg, const struct id *id, bool healthy, const char *text)
+{
+	const struct report report = {.kind = CORE_HEALTH, .id = *id, .healthy = healthy};
+
+	reports_push(arg, &report, text);
+}
+
+static void on_exited(void *arg, const struct id *id, const char *text)
+{
+	const struct report report = {.kind = CORE_EXITED, .id = *id};
+
+	reports_push(arg, &report, text);
+}
+
+static void on_inspected(void *arg, const struct id *id, enum core_found found)
+{
+	const struct report report = {.kind = CORE_INSPECTED, .id = *id, .found = found};
+
+	reports_push(arg, &report, NULL);
+}
+
+void reports_init(struct reports *reports, void (*wake)(void *arg), void *arg)
+{
+	*reports = (struct reports){.wake = wake, .arg = arg};
+}
+
+struct driver_reports reports_driver(struct reports *reports)
+{
+	return (struct driver_reports){on_done, on_health, on_exited, on_inspected, reports};
 }
 
 bool reports_first(const struct reports *reports, struct core_event *ret_event)

@@ -3,6 +3,7 @@
 #define IMD_ENGINE_REPORTS_H
 
 #include "core/core.h"
+#include "driver/driver.h"
 
 struct report {
 	enum core_event_kind kind; /* CORE_DONE, CORE_HEALTH, CORE_EXITED or CORE_INSPECTED */
@@ -17,10 +18,22 @@ struct report {
 struct reports {
 	struct report *ring;
 	size_t head, count, capacity;
+	bool closed;              /* what is reported is dropped */
+	void (*wake)(void *arg);  /* there is a report */
+	void *arg;
 };
 
+void reports_init(struct reports *reports, void (*wake)(void *arg), void *arg);
+/* For the driver, to report by. */
+struct driver_reports reports_driver(struct reports *reports);
+/* While the state is lost there is nobody to report to; the inspections after the load ask again. Drops what is queued,
+ * and what is reported until reports_open. */
+void reports_close(struct reports *reports);
+void reports_open(struct reports *reports);
+
 void reports_fini(struct reports *reports);
-/* Takes a copy of the text, cut to the length of an error (LIMIT_ERROR_TEXT). */
+/* Takes a copy of the text, cut to the length of an error (LIMIT_ERROR_TEXT). Without memory for it, the report goes
+ * without its text. */
 void reports_push(struct reports *reports, const struct report *report, const char *text);
 /* The first one as an event of the core, which borrows its text until reports_pop. */
 bool reports_first(const struct reports *reports, struct core_event *ret_event);

@@ -9,6 +9,13 @@ void requests_add(struct engine_requests *list, struct engine_request *request)
 	TAILQ_INSERT_TAIL(list, request, entry);
 }
 
+void requests_add_first(struct engine_requests *list, struct engine_request *request)
+{
+	assert(!request->list);
+	request->list = list;
+	TAILQ_INSERT_HEAD(list, request, entry);
+}
+
 void requests_remove(struct engine_request *request)
 {
 	TAILQ_REMOVE(request->list, request, entry);

@@ -6,6 +6,8 @@
 
 /* A request is in one list at most, and knows in which. */
 void requests_add(struct engine_requests *list, struct engine_request *request);
+/* As the next one to be taken. */
+void requests_add_first(struct engine_requests *list, struct engine_request *request);
 void requests_remove(struct engine_request *request);
 void requests_move(struct engine_requests *from, struct engine_requests *to);
 /* Answers all of a list as it is now, each with `failed` or else as it says itself; who is answered may

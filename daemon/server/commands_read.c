@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "commands.h"
+#include "proto/mem.h"
 #include "records.h"
 
 /* Begins a listing of one group or of all of them. */
@@ -113,6 +114,16 @@ static uint64_t plan_nodes(const struct core *core, const struct core_event *eve
 	return event->update.size + (group ? group->live : 0);
 }
 
+/* The reserve of memory is for plans that are carried out. */
+static int preview(struct core *core, const struct core_event *event, struct graph **ret_graph, struct error *error)
+{
+	bool spared = mem_reserve_spare(true);
+	int ret = core_preview(core, event, ret_graph, error);
+
+	mem_reserve_spare(spared);
+	return ret;
+}
+
 int cmd_plan(struct session *session, const struct request *request, struct error *error)
 {
 	struct server *server = session->server;
@@ -128,7 +139,7 @@ int cmd_plan(struct session *session, const struct request *request, struct erro
 	if (!previews_turn(session, plan_nodes(engine_core(server->engine), &event)))
 		return 0;
 	event.now = engine_now(server->engine);
-	if (core_preview(engine_core(server->engine), &event, &graph, error) < 0)
+	if (preview(engine_core(server->engine), &event, &graph, error) < 0)
 		return -1;
 	server->pass_spent += (size_t)graph->task_count * PASS_TASK_COST;
 	return session_list_own(session, PARTS(PART_GRAPH) | (quiet ? 0 : PARTS(PART_TASKS)), graph,

@@ -44,6 +44,15 @@ static size_t session_send(struct session *session, const char *data, size_t len
 	return 0;
 }
 
+int session_keep(struct session *session, const char *data, size_t len)
+{
+	bool spared = mem_reserve_spare(true);
+	int ret = evbuffer_add(session->output, data, len);
+
+	mem_reserve_spare(spared);
+	return ret;
+}
+
 /* Hands over the replies that were made: to the socket where nothing waits before them, and what it
  * does not take to the bufferevent. A session that has had its share of the pass leaves all to it,
  * and so to the next pass: others have their turn in between. */
@@ -60,7 +69,7 @@ void session_flush(struct session *session)
 	if (at_once && !session->mute)
 		sent = session_send(session, out->data, out->len);
 	if (sent < out->len && !session->mute &&
-		evbuffer_add(session->output, out->data + sent, out->len - sent) < 0)
+		session_keep(session, out->data + sent, out->len - sent) < 0)
 		session_close(session);
 	out->len = 0;
 }

@@ -108,6 +108,9 @@ struct origin session_origin(const struct session *session);
 void session_error(struct session *session, const struct error *error);
 /* Writes it before that, as far as it may be written by now. */
 void session_flush(struct session *session);
+/* Keeps output that the socket does not take by now. It takes nothing from the reserve of memory: clients that do
+ * not read could use it up. -1: there is no memory. */
+int session_keep(struct session *session, const char *data, size_t len);
 /* Has the change in session->request carried out; its reply is made when it is. */
 void session_submit(struct session *session);
 /* Lists parts of a graph that it takes over. ERR_TOO_MANY where there are too many such. */

@@ -163,7 +163,7 @@ static void watch_cut(struct session *session, const struct watch_batch *batch, 
 		watch_end(session);
 	else
 		watch_set_blocked(&session->watch);
-	if (evbuffer_add(session->output, text + sent, event->len - sent) < 0)
+	if (session_keep(session, text + sent, event->len - sent) < 0)
 		session_close(session);
 }
 

@@ -15,6 +15,7 @@
 #include "core/planner.h"
 #include "proto/limits.h"
 #include "proto/mem.h"
+#include "store.h"
 
 enum {
 	FLAG_ACTION = 0x03,
@@ -25,6 +26,9 @@ enum {
 	FLAG_VERSION = 0x80,
 	NUMBER_MAX = 10, /* bytes of the longest number */
 };
+
+/* Flags, a slot, an ID, a version, and a run of edges; in a buffer of up to twice the room, and in SQLite's copy. */
+_Static_assert(3 * (1 + 5 + sizeof(struct id) + NUMBER_MAX + 3 * 5) <= STORE_PLAN_TASK_BYTES, "a task of a plan");
 
 static const struct id no_id;
 

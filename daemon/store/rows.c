@@ -3,9 +3,13 @@
 #include <stdlib.h>
 
 #include "plan.h"
+#include "store.h"
 #include "proto/mem.h"
 
 enum { KEEP_ROWS = 8192, KEEP_TEXTS = 256 * 1024 };
+
+/* Rows and texts are in arrays that may have twice the room that they need; texts are short. */
+_Static_assert(2 * (sizeof(struct row) + sizeof(struct origin)) <= STORE_CHANGE_BYTES, "the row of a change");
 
 static const char *const op_words[] = {
 	[OP_NONE] = NULL,

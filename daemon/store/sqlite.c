@@ -16,6 +16,7 @@
 #include "sqlite_fd.h"
 #include "sqlite_layer.h"
 #include "sqlite_log.h"
+#include "sqlite_memory.h"
 
 struct db {
 	sqlite3 *sqlite;
@@ -237,6 +238,7 @@ int db_open(const char *path, const char *name, bool create, struct db **ret_db,
 	mode_t mask;
 	int code;
 
+	sqlite_memory_share();
 	db->path = mem_strdup(path);
 	db->name = mem_strdup(name);
 	if (check_size(db, create, error) < 0) {

@@ -19,6 +19,9 @@ struct source;
 /* A piece of a copy is this long, except the last one. */
 enum { STORE_COPY_PIECE = 8 * LIMIT_DATA };
 
+/* What a commit may take of memory until it is done, in bytes: for a change, and for a task of a new graph besides. */
+enum { STORE_CHANGE_BYTES = 416, STORE_PLAN_TASK_BYTES = 160 };
+
 /* The next piece of a copy, valid until the next copy_read or copy_end; len 0 is the end. After an error only
  * copy_end is left. */
 typedef void store_read_fn(void *arg, const void *data, size_t len, const struct error *error);

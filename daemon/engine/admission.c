@@ -1,0 +1,70 @@
+#include "admission.h"
+
+#include "proto/mem.h"
+
+enum { MIB = 1 << 20 };
+
+static size_t rounded_mib(size_t bytes)
+{
+	return bytes / MIB + 1;
+}
+
+int admit(struct batches *batches, const struct core *core, const struct core_event *event, struct error *error)
+{
+	struct needs needs = needs_of(core, event), most;
+	struct batch *batch = batches->filling;
+	size_t own = needs.now + needs.later;
+
+	if (mem_reserve_hold(NEEDS_BASE + batches_need(batches) + (own > needs.after ? own : needs.after)) < 0)
+		return error_set(error, ERR_INTERNAL, "not enough memory: up to %zu MiB may be needed for this%s",
+			rounded_mib(needs.after > own ? needs.after : own),
+			needs.after > 0 ? ", and for undoing it" : "");
+	if (event->kind == CORE_UPDATE) {
+		batch->updates += needs.later;
+		return 0;
+	}
+	most = needs_most(core);
+	batch->others += needs.later;
+	if (batch->others > most.later)
+		batch->others = most.later;
+	return 0;
+}
+
+bool admission_may_wait(const struct batches *batches)
+{
+	return batches->flying || batches->durable_count > 0 || batches->filling->update.change_count > 0;
+}
+
+bool admit_small(const struct batches *batches)
+{
+	return mem_reserve_hold(NEEDS_BASE + batches_need(batches)) == 0;
+}
+
+void admit_loaded(struct batches *batches, const struct core *core)
+{
+	struct needs most = needs_most(core);
+
+	batches->filling->others = most.now + most.later;
+}
+
+int admission_begin(const struct core *core, struct error *error)
+{
+	if (mem_reserve_hold(NEEDS_BASE) < 0)
+		return error_set(error, ERR_INTERNAL, "not enough memory: besides the state %zu MiB are needed; "
+			"raise the limit of the daemon's memory", rounded_mib(NEEDS_BASE));
+	admission_keep(core);
+	return 0;
+}
+
+/* To hold more than needed costs nothing; to give it back at every turn would. If there is less than should be kept,
+ * one more step of every group may do, and clients have the rest. */
+void admission_keep(const struct core *core)
+{
+	size_t kept = needs_kept(core);
+	struct needs most = needs_most(core);
+
+	if (mem_reserve_hold(kept) == 0)
+		mem_reserve_trim(2 * kept);
+	else if (mem_reserve_hold(NEEDS_BASE + most.now + most.later) < 0)
+		mem_reserve_hold(NEEDS_BASE);
+}

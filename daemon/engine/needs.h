@@ -1,0 +1,42 @@
+/* What memory the work of the engine may take, so that it begins only if that can be had, and so that there always is
+ * enough to shrink groups and to cancel graphs.
+ *
+ * Most of the core cannot go back in the middle of a step: its allocations must not fail. So the engine holds a
+ * reserve (proto/mem.h), and before it takes an event in it makes sure that the reserve covers what the event may take.
+ * If it does not, a request is refused with ERR_INTERNAL, and what a driver or a timer has to say waits. The
+ * figures are upper bounds, from the sizes of the structs; those of a group are for the worst case in which all
+ * of its nodes are in flight:
+ *
+ *   now     a plan, its graph, changes and actions: is allocated in the step
+ *   later   rows, the plan as it is stored, SQLite's copy of it, reports: follows until the changes are durable and
+ *           the driver has been asked; it must not be given to other events meanwhile
+ *   kept    what is held while nothing is under way: the worst step of every group, one graph more than there is now,
+ *           the growth of tables until all planned nodes live, and a base for all that is small
+ *
+ * An UPDATE that makes a group smaller, KILL, MARK and CANCEL are taken in if their own needs are covered, and they are
+ * less than what was kept. All other UPDATEs are taken in only if after them as much as is to be kept then can be
+ * had, too. So what is accepted can be undone. Carrying out what was accepted takes no more than was kept for it,
+ * and loading it takes less: a restart under the same limit succeeds.
+ *
+ * All figures are found in O(1) of what the core counts. */
+#ifndef IMD_ENGINE_NEEDS_H
+#define IMD_ENGINE_NEEDS_H
+
+#include "core/core.h"
+
+struct needs {
+	size_t now;
+	size_t later;
+	size_t after; /* that must be held besides, so that the event may be undone; 0: it may use what is kept for that */
+};
+
+/* What is small and does not follow from the state: requests and replies, 1000 clients with a request each, a
+ * thousand tasks that start and reports that are taken in, and a growing step of every table in SQLite. */
+enum { NEEDS_BASE = 24 << 20 };
+
+size_t needs_kept(const struct core *core);
+struct needs needs_of(const struct core *core, const struct core_event *event);
+/* The most that all events of a pass but UPDATEs may take together. */
+struct needs needs_most(const struct core *core);
+
+#endif
