@@ -1,7 +1,9 @@
 #include "memory.h"
 
 #include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -9,18 +11,28 @@
 
 enum {
 	STACK_BYTES = 256 * 1024,   /* more than any call of the loop takes */
+	STACK_NEAR = 16 * 1024,
+	PAGE = 4096,
 	MAPPED_MIN = 1 << 20,       /* blocks of this size are mapped, so that all of them goes back when they are freed, */
 	TRIMMED_MIN = 8 << 20,      /* and of smaller ones what is free at the end of the heap, if it is as much */
 };
 
-/* The stack grows when it is used, and there is no way to go on if it cannot. So it grows here: a byte at its end maps
- * all of it, and takes one page of RAM. */
-static void __attribute__((noinline)) stack_grow(void)
+static void __attribute__((noinline)) stack_use(void)
 {
 	volatile char stack[STACK_BYTES];
 
 	stack[0] = 0;
 	(void)stack[0];
+}
+
+/* The stack grows when it is used, and there is no way to go on if it cannot. So it is used before. It stays mapped
+ * when its pages are given back; those next to this frame are left alone. */
+static void stack_grow(void)
+{
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - STACK_NEAR) & ~(uintptr_t)(PAGE - 1);
+
+	stack_use();
+	madvise((void *)(end - (STACK_BYTES - 2 * STACK_NEAR)), STACK_BYTES - 2 * STACK_NEAR, MADV_DONTNEED);
 }
 
 static void cannot_start(void)
