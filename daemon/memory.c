@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <malloc.h>
+#include <pwd.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -35,6 +36,15 @@ static void stack_grow(void)
 	madvise((void *)(end - (STACK_BYTES - 2 * STACK_NEAR)), STACK_BYTES - 2 * STACK_NEAR, MADV_DONTNEED);
 }
 
+/* The first look-up of a user or group reads nsswitch.conf, and glibc ends the process if it has no memory for that. */
+static void load_name_services(void)
+{
+	struct passwd user, *found;
+	char strings[1024]; /* that the entry may not fit is no matter */
+
+	getpwuid_r(geteuid(), &user, strings, sizeof strings, &found);
+}
+
 static void cannot_start(void)
 {
 	log_event(LEVEL_ERR, "cannot-start",
@@ -46,6 +56,7 @@ void memory_set_up(void)
 {
 	mem_set_exhausted_handler(cannot_start);
 	stack_grow();
+	load_name_services();
 	mallopt(M_ARENA_MAX, 1); /* another one takes 64 MiB of addresses */
 	mallopt(M_MMAP_THRESHOLD, MAPPED_MIN);
 	mallopt(M_TRIM_THRESHOLD, TRIMMED_MIN);
