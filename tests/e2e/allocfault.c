@@ -1,4 +1,4 @@
-/* Preloaded into imd: makes one allocation fail, when a test says so in a file that both map. */
+/* Preloaded into imd: makes an allocation fail, or one of so many, when a test says so in a file that both map. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -16,7 +16,12 @@ extern void *__libc_memalign(size_t alignment, size_t size);
 static struct {
 	_Atomic uint64_t left;   /* the allocation so many from now fails, 0: none does; the test writes it */
 	_Atomic uint64_t failed; /* how many have failed; the test reads it */
+	_Atomic uint64_t every;  /* then, the one so many from there, and so on, 0: no other */
 } *fault;
+
+/* The next allocation of a thread after one that failed succeeds: what other threads allocate meanwhile must not make
+ * both fail. */
+static _Thread_local int trying_again;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -45,9 +50,13 @@ static int last_one(void)
 
 static int fails(void)
 {
-	if (!fault || !last_one())
+	if (!fault || trying_again || !last_one()) {
+		trying_again = 0;
 		return 0;
+	}
+	trying_again = 1;
 	atomic_fetch_add(&fault->failed, 1);
+	atomic_store(&fault->left, atomic_load(&fault->every));
 	errno = ENOMEM;
 	return 1;
 }

@@ -4,6 +4,7 @@ on, answers OK or ERR or closes the connection, changes nothing of what it refus
 
 import mmap
 import os
+import random
 import re
 import resource
 import signal
@@ -69,8 +70,8 @@ class Fault:
             raise Skip(f"{SHIM} is not built: make check builds it")
         self.path = new_path("fault")
         with open(self.path, "wb+") as file:
-            file.truncate(16)
-            self.memory = mmap.mmap(file.fileno(), 16)
+            file.truncate(24)
+            self.memory = mmap.mmap(file.fileno(), 24)
         self.env = {"LD_PRELOAD": SHIM, "IMD_TEST_ALLOCFAULT": self.path}
 
     def failed(self):
@@ -79,6 +80,11 @@ class Fault:
     def arm(self, number):
         """The allocation of this number from now on fails; 0: none does."""
         struct.pack_into("Q", self.memory, 0, number)
+
+    def arm_every(self, number):
+        """One of so many allocations fails; 0: none does."""
+        struct.pack_into("Q", self.memory, 16, number)
+        self.arm(number)
 
     def run(self, number, action):
         """Whether an allocation failed while the action ran."""
@@ -265,6 +271,88 @@ def signals_survive_a_failed_allocation():
         for what, action in (("SIGUSR1", dump), ("SIGHUP", lambda: reload(trial.imd))):
             try_every_allocation(trial, what, lambda number, action=action: trial.fault.run(number, action))
         trial.check_shrink()
+
+
+class Lives:
+    """A daemon that is killed again and again while allocations fail, and what it has answered: of each group, the
+    notes of updates that it took, and of those that it refused."""
+
+    def __init__(self, chance):
+        need_plain_allocator()
+        self.chance = chance
+        self.fault = Fault()
+        self.path = new_path("sock")
+        self.options = (f"--state={new_path('db')}", "--mock-delay=0-3ms", "--retry-delay=1ms", "--heal-delay=1ms",
+                        "--mock-flaky=0.1", "--keep-specs=10000")
+        self.taken, self.refused = {"a": [], "b": []}, set()
+        self.requests = 0
+
+    def ask(self, client, request):
+        answer = outcome(client, request)
+        expect(answer in ("OK", "conflict", "not-found", "internal", "storage", "closed"), f"{request}: {answer}")
+        return answer
+
+    def update(self, client):
+        group = self.chance.choice("ab")
+        self.requests += 1
+        note = f"n{self.requests}"
+        answer = self.ask(client, f"UPDATE {self.chance.randrange(12)} {self.chance.randrange(3)} group={group} "
+                          f"note={note} max-surge={self.chance.randrange(3)} quiet=yes")
+        if answer == "OK":
+            self.taken[group].append(note)
+        elif answer != "closed":
+            self.refused.add(note)
+        return answer
+
+    def change(self, client):
+        """Something that may meet a node or graph that has ended."""
+        for request in ("NODES group=*", "GRAPHS group=*"):
+            client.send(request + "\n")
+            records = client.reply().records
+            if records:
+                verb = self.chance.choice(("KILL", "MARK") if "NODES" in request else ("CANCEL", "TASKS"))
+                self.ask(client, f"{verb} {records[-1]['id']}")
+
+    def life(self):
+        imd = Daemon(*self.options, path=self.path, env=self.fault.env)
+        self.check(imd)
+        self.fault.arm_every(self.chance.choice((3, 7, 20, 50, 100)))
+        client = imd.client()
+        for _ in range(self.chance.randrange(60)):
+            try:
+                if self.update(client) == "closed":
+                    raise ConnectionResetError
+                self.change(client)
+            except (Failed, BrokenPipeError, ConnectionResetError):
+                expect(imd.process.poll() is None, f"imd ended with {imd.process.returncode}: {imd.log()[-2000:]}")
+                client = imd.client()
+        self.fault.arm_every(0)
+        lives(imd)
+        imd.process.kill()
+        imd.process.wait()
+        imd.manager.close()
+
+    def check(self, imd):
+        with imd.client() as client:
+            for group, taken in self.taken.items():
+                reply = client.ask(f"SPECS group={group}")
+                notes = {record.get("note") for record in reply.records}
+                expect(set(taken) <= notes, f"group {group}: lost are {set(taken) - notes}")
+                expect(not notes & self.refused, f"group {group}: made all the same are {notes & self.refused}")
+
+
+@case
+def answers_hold_if_allocations_fail_and_the_daemon_is_killed():
+    seed = int(os.environ.get("MEMORY_SEED", random.randrange(1 << 32)))
+    print(f"# MEMORY_SEED={seed}", flush=True)
+    world = Lives(random.Random(seed))
+    for _ in range(25):
+        world.life()
+    print(f"# {world.requests} updates, {world.fault.failed()} failed allocations", flush=True)
+    expect(world.fault.failed() > 0, "no allocation failed")
+    imd = Daemon(*world.options, path=world.path, env=world.fault.env)
+    world.check(imd)
+    imd.stop()
 
 
 # ---- a limit from the start ---------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -14,6 +15,21 @@
 		if (!(condition))                                                     \
 			ck_abort_msg("seed %" PRIu64 ": %s", unit_seed, #condition); \
 	} while (0)
+
+/* Whether there is AddressSanitizer, which maps what it likes, and ends the process if it has no memory. */
+static inline bool unit_sanitized(void)
+{
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+	return true;
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+	return true;
+#else
+	return false;
+#endif
+}
 
 /* IMD_TEST_SEED of the environment, or the time. */
 static uint64_t unit_seed;
