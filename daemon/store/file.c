@@ -324,7 +324,9 @@ static int put_into_use(struct store_file *file, struct error *error)
 {
 	int changed = opening_accept(&file->opening, file->name, file->ids, error);
 
-	if (changed < 0 || identity_take(&file->identity, file->name, db_path(file->db), error) < 0)
+	/* Statements are prepared now: a change of the schema would have them prepared again in the middle of a commit. */
+	if (changed < 0 || tables_init(&file->tables, file->db, error) < 0 ||
+		identity_take(&file->identity, file->name, db_path(file->db), error) < 0)
 		return -1;
 	db_watch(file->db, on_committing, file);
 	file->untrimmed = true;
@@ -383,7 +385,7 @@ static struct store_file *file_new(const char *name, struct runner *runner)
 static int finish_opening(struct store_file *file, int opened, struct store **ret_store, struct error *error)
 {
 	file->db = file->opening.db;
-	if (opened < 0 || tables_init(&file->tables, file->db, error) < 0) {
+	if (opened < 0) {
 		name_file(file->name, error);
 		file_free(&file->store);
 		return -1;

@@ -409,13 +409,30 @@ static int lacks_incarnation(struct db *db, int64_t *ret_lacks, struct error *er
 	return db_number(db, query, ret_lacks, error);
 }
 
+/* SQLite writes no row that is as it was before, but it writes this number always. */
+int schema_mark_log(struct db *db, struct error *error)
+{
+	char sql[64];
+
+	if (!db_log_begins(db))
+		return 0;
+	snprintf(sql, sizeof sql, "PRAGMA user_version = %d", SCHEMA_VERSION);
+	return db_run(db, sql, error);
+}
+
+/* Within a transaction. */
+static int count_transaction(struct db *db, struct error *error)
+{
+	return db_run(db, "UPDATE daemon SET commits = commits + 1", error) < 0 ? -1 : schema_mark_log(db, error);
+}
+
 static int write_changes(struct db *db, int64_t version, const struct id_source *ids, struct error *error)
 {
 	if (db_run(db, "BEGIN IMMEDIATE", error) < 0 || migrate(db, version, error) < 0)
 		return -1;
 	if (ids && assign_incarnation(db, ids, error) < 0)
 		return -1;
-	if (schema_touch(db, error) < 0)
+	if (count_transaction(db, error) < 0)
 		return -1;
 	return db_run(db, "COMMIT", error);
 }
@@ -430,7 +447,7 @@ static int bring_up_to_date(struct db *db, int64_t version, const struct id_sour
 	if (version == SCHEMA_VERSION && lacks == 0)
 		return 0;
 	if (write_changes(db, version, ids, error) < 0) {
-		db_run(db, "ROLLBACK", NULL);
+		db_rollback(db);
 		return -1;
 	}
 	if (ids && db_checkpoint(db) == 0) /* else it is in the log */
@@ -503,26 +520,16 @@ int schema_set_up(struct db *db, const char *name, const struct id_source *ids, 
 	return schema_accept(db, name, version, ids, error);
 }
 
-/* SQLite writes no row that is as it was before, but it writes this number always. */
-int schema_mark_log(struct db *db, struct error *error)
-{
-	char sql[64];
-
-	if (!db_log_begins(db))
-		return 0;
-	snprintf(sql, sizeof sql, "PRAGMA user_version = %d", SCHEMA_VERSION);
-	return db_run(db, sql, error);
-}
-
-/* A savepoint outside of a transaction begins one. */
+/* Without memory, a rollback can fail: then the next one has to do. */
 int schema_touch(struct db *db, struct error *error)
 {
-	if (db_run(db, "SAVEPOINT touch", error) < 0)
-		return -1;
-	if (db_run(db, "UPDATE daemon SET commits = commits + 1", error) == 0 && schema_mark_log(db, error) == 0 &&
-		db_run(db, "RELEASE touch", error) == 0)
+	db_rollback(db);
+	if (!db_log_begins(db))
+		return db_run(db, "UPDATE daemon SET commits = commits + 1", error);
+	if (db_run(db, "BEGIN IMMEDIATE", error) == 0 && count_transaction(db, error) == 0 &&
+		db_run(db, "COMMIT", error) == 0)
 		return 0;
-	db_run(db, "ROLLBACK", NULL);
+	db_rollback(db);
 	return -1;
 }
 

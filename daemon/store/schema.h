@@ -41,7 +41,7 @@ int schema_set_up(struct db *db, const char *name, const struct id_source *ids, 
 /* To be called in each transaction that writes: has the one that begins a log write the version again, and with it the
  * header of the file. So the version is that of the log, also if the log is beside an older file. */
 int schema_mark_log(struct db *db, struct error *error);
-/* Commits a transaction that only counts itself; within a transaction, counts that. */
+/* Commits a transaction that only counts itself. Rolls back one that was left open. */
 int schema_touch(struct db *db, struct error *error);
 /* Has the database, of SCHEMA_VERSION, be one that was never in use: for copies. */
 int schema_forget_incarnation(struct db *db, struct error *error);

@@ -350,6 +350,12 @@ int db_run(struct db *db, const char *sql, struct error *error)
 	return 0;
 }
 
+void db_rollback(struct db *db)
+{
+	if (!sqlite3_get_autocommit(db->sqlite))
+		db_run(db, "ROLLBACK", NULL);
+}
+
 int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error *error)
 {
 	struct db_statement *statement;

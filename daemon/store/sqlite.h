@@ -54,6 +54,8 @@ int db_trim_log(struct db *db);
 
 /* Runs SQL that has no result. */
 int db_run(struct db *db, const char *sql, struct error *error);
+/* Rolls back the transaction, if there is one. Without memory it may stay open. */
+void db_rollback(struct db *db);
 /* Runs a query for one number. */
 int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error *error);
 /* Looks through the whole file: whether its pages hold together, and with `thorough` their contents too.
