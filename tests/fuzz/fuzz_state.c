@@ -203,10 +203,10 @@ void fuzz_one(const uint8_t *data, size_t size)
 	before = read_file(&before_size);
 	base_config(&config);
 	if (world_open(&world, path, &config, 2, &sound, &error) == 0) {
+		again = sound && small(engine_core(world.engine));
 		if (small(engine_core(world.engine)))
 			work_on(&world);
 		fuzz_require(!sound || !world.storage_failed, "a commit to a file that is not damaged has failed");
-		again = sound;
 		world_close(&world);
 	} else {
 		check_refusal(&error);
