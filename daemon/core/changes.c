@@ -96,14 +96,16 @@ void node_inspected(struct core *core, struct node *node)
 void action_add(struct core *core, enum action_kind kind, uint32_t node)
 {
 	struct node *target = node_at(&core->nodes, node);
-	struct action action = {.kind = kind, .node = node, .id = target->id};
+	struct action action = {.kind = (uint8_t)kind, .node = node, .id = target->id};
 
 	if (kind == DO_INSPECT && !target->inspecting) {
 		target->inspecting = true;
 		core->groups[target->group]->inspections++;
 	} else if (kind != DO_INSPECT) {
 		node_inspected(core, target); /* what is asked now will tell */
+		target->calls++;
 	}
+	action.call = target->calls;
 	update_add_action(core->update, &action);
 }
 

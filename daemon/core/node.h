@@ -45,6 +45,7 @@ struct node {
 	uint32_t marker;       /* 1 + a place in pool->markers; 0: it is not marked, or nobody knows by whom */
 	uint8_t state;         /* enum node_state */
 	uint8_t op;            /* enum node_op */
+	uint8_t calls;         /* of the driver, all but inspections, modulo 256 */
 	bool available : 1;    /* running for at least min-ready */
 	bool marked : 1;       /* by a user, to go first */
 	bool used : 1;         /* this place of the pool is taken */

@@ -47,7 +47,8 @@ struct notice {
 /* Something for the driver, to be done once the changes are durable. */
 enum action_kind { DO_START, DO_STOP, DO_CANCEL, DO_KILL, DO_INSPECT };
 struct action {
-	enum action_kind kind;
+	uint8_t kind;  /* enum action_kind */
+	uint8_t call;  /* node->calls when it was made: another one since makes it void */
 	uint32_t node; /* ref; valid only while the node there still has the id */
 	struct id id;
 };

@@ -8,6 +8,8 @@ static void act_once(const struct core *core, struct driver *driver, const struc
 
 	if (!node->used || !id_equal(&node->id, &action->id))
 		return;
+	if (action->kind != DO_INSPECT && action->call != node->calls)
+		return;
 	target = (struct driver_node){.id = node->id, .slot = node->slot, .version = node->version,
 		.group = core->groups[node->group]->name};
 	if (action->kind == DO_START && node->op == OP_START)

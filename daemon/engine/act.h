@@ -5,8 +5,8 @@
 #include "core/core.h"
 #include "driver/driver.h"
 
-/* Once the changes of the update are durable. An action whose node has been asked something else since is
- * void. */
+/* Once the changes of the update are durable. An action is void if the driver has answered it since, or something
+ * was asked of its node since, be it the same again: that may not be durable yet. */
 void act(const struct core *core, struct driver *driver, const struct update *update);
 
 #endif
