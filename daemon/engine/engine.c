@@ -18,12 +18,14 @@
 #include "engine.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "act.h"
 #include "admission.h"
 #include "batches.h"
 #include "errands.h"
+#include "load_state.h"
 #include "proto/mem.h"
 #include "reports.h"
 #include "requests.h"
@@ -222,36 +224,9 @@ static void answer_durable(struct engine *engine)
 	}
 }
 
-static int load_core(struct engine *engine, struct store_history *ret_history, struct error *error)
-{
-	struct update *update = &engine->batches.filling->update;
-	int loaded;
-
-	core_init(&engine->core, &engine->core.config);
-	loaded = engine->store->ops->load(engine->store, &engine->core, ret_history, error);
-	read_clock(engine);
-	if (loaded < 0 || core_load_end(&engine->core, &engine->now, update, error) < 0)
-		return -1;
-	core_changes_taken(&engine->core, update); /* what is derived need not be stored */
-	update->change_count = 0;
-	admit_loaded(&engine->batches, &engine->core);
-	return 0;
-}
-
-/* A state that was restored or is of an earlier version is changed when it is accepted, which is rare. */
 static int load(struct engine *engine, struct store_history *ret_history, struct error *error)
 {
-	int changed = 0;
-
-	if (load_core(engine, ret_history, error) < 0)
-		return -1;
-	if (engine->store->ops->accept)
-		changed = engine->store->ops->accept(engine->store, error);
-	if (changed <= 0)
-		return changed;
-	core_fini(&engine->core);
-	update_clear(&engine->batches.filling->update);
-	return load_core(engine, ret_history, error);
+	return load_state(engine->store, &engine->host, &engine->batches, &engine->core, &engine->now, ret_history, error);
 }
 
 /* What the load has left half done is thrown away. */
@@ -278,7 +253,12 @@ static void load_again(struct engine *engine)
 		lose(engine, &error);
 		return;
 	}
-	assert(history.event_seq == engine->committed_seq);
+	if (history.event_seq != engine->committed_seq) {
+		error_set(&error, ERR_STORAGE, "it ends with event %" PRIu64 "; it should end with event %" PRIu64,
+			history.event_seq, engine->committed_seq);
+		lose(engine, &error);
+		return;
+	}
 	engine->core.counters = engine->counters;
 	engine->lost = false;
 	engine->more = true;

@@ -78,15 +78,15 @@ static char *text_of(const char *name)
 	struct core_config config;
 	struct store *store;
 	struct error error;
+	struct store_history history;
 	struct core core;
-	uint64_t seq;
 	char *text;
 
 	core_config_default(&config);
 	config.new_id = incarnation_new;
 	core_init(&core, &config);
 	ck_assert_msg(store_file_open_copy(name, runner_at_once(), &store, &error) == 0, "%s", error.text);
-	ck_assert_msg(store->ops->load(store, &core, &seq, &error) == 0, "%s", error.text);
+	ck_assert_msg(store->ops->load(store, &core, &history, &error) == 0, "%s", error.text);
 	text = state_text(&core);
 	core_fini(&core);
 	store_close(store);
