@@ -107,17 +107,25 @@ def what_is_there(client):
             for record in client.ok(request).records]
 
 
-def update_until_it_fails(client, watcher):
-    """There may be room left in the log that SQLite writes ahead. The revision of the last UPDATE that was
-    accepted."""
-    for number in range(100, 3000):
-        reply = client.ask(f"UPDATE 3 {number} note={'n' * 500} quiet=yes")
-        if reply.code is not None:
-            equal(reply.code, "storage", "what is told")
-            matches("full|I/O error", reply.text, "what is told")
-            return
-        watcher.await_end(reply.end["graph"])
-    expect(False, "it takes all that is declared")
+def refuse_changes(disk, client, request, after=lambda reply: None):
+    """Fills the disk, and what room there may be left in the log that SQLite writes ahead, until not even a small
+    change is stored. One that fails gives back the room of the log."""
+    for note in ("n" * 500, "n"):
+        disk.fill()
+        for number in range(100, 3000):
+            reply = client.ask(f"{request.format(number)} note={note} quiet=yes")
+            if reply.code is not None:
+                equal(reply.code, "storage", "what is reported")
+                matches("full|I/O error", reply.text, "what is reported")
+                break
+            after(reply)
+        else:
+            expect(False, "it takes all that is declared")
+    disk.fill()
+
+
+def update_until_it_fails(disk, client, watcher):
+    refuse_changes(disk, client, "UPDATE 3 {}", lambda reply: watcher.await_end(reply.end["graph"]))
 
 
 def unseen(watcher):
@@ -133,8 +141,7 @@ def told_and_got_over(disk):
         watcher.ok("WATCH ALL")
         update(client, watcher, "UPDATE 3 1 note=before")
         node = client.ok("NODES").records[0]["id"]
-        disk.fill()
-        update_until_it_fails(client, watcher)
+        update_until_it_fails(disk, client, watcher)
         revision = client.ok("SPEC").one("SPEC").number("revision")
         there, seq = what_is_there(client), client.stat("events")
         for request in ("UPDATE 5 2 note=full", "UPDATE 0 1", f"KILL {node}", f"MARK {node}", "UPDATE 1 1 group=web"):
@@ -237,8 +244,7 @@ def killed_while_it_fails(disk):
         client, watcher = imd.client(), imd.client()
         watcher.ok("WATCH ALL")
         update(client, watcher, "UPDATE 3 1 note=before")
-        disk.fill()
-        update_until_it_fails(client, watcher)
+        update_until_it_fails(disk, client, watcher)
         for number in range(5):
             client.fails(f"UPDATE {number} 2 note=full", "storage")
         there, seq = what_is_there(client), client.stat("events")
@@ -261,25 +267,13 @@ def ends_while_it_fails(disk):
         client, watcher = imd.client(), imd.client()
         watcher.ok("WATCH ALL")
         update(client, watcher, "UPDATE 3 1 note=before")
-        disk.fill()
-        update_until_it_fails(client, watcher)
+        update_until_it_fails(disk, client, watcher)
         there = what_is_there(client)
         imd.stop()
         disk.make_room()
         sound(disk.state, "live-nodes=3 ")
         with start(disk) as again:
             equal(what_is_there(again.client()), there, "what is there after a restart")
-
-
-def refuse_commits(disk, client):
-    """Fills the disk, and what room there may be left in the log that SQLite writes ahead."""
-    disk.fill()
-    for number in range(1, 3000):
-        reply = client.ask(f"UPDATE 0 {number} group=filler note={'n' * 500} quiet=yes")
-        if reply.code is not None:
-            equal(reply.code, "storage", "what is told")
-            return
-    expect(False, "it takes all that is declared")
 
 
 def states(client):
@@ -296,7 +290,7 @@ def update_before_the_nodes_are_inspected(disk):
                 with imd.client() as watcher:
                     watcher.ok("WATCH ALL")
                     client.ok("UPDATE 3 1 quiet=yes")
-                    refuse_commits(disk, client)
+                    refuse_changes(disk, client, "UPDATE 0 {} group=filler")
                     in_time = states(client) == {"starting"}
                     if in_time:
                         refused = int(client.stat("commits-failed"))
