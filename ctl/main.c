@@ -130,13 +130,22 @@ static void set_locale(void)
 		setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* In place of say(), which takes memory. What was printed by then stays. */
+static void out_of_memory(void)
+{
+	fputs("imctl: out of memory\n", stderr);
+	exit(STATUS_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.client = {.fd = -1}};
-	char **words = mem_zalloc((size_t)argc + 1, sizeof *words);
+	char **words;
 	size_t word_count = 0;
 	int status = STATUS_USAGE;
 
+	mem_set_exhausted_handler(out_of_memory);
+	words = mem_zalloc((size_t)argc + 1, sizeof *words);
 	occupy_standard_files();
 	set_locale();
 	signal(SIGPIPE, SIG_IGN);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/mem.h"
 #include "text.h"
 
 /* A cell longer than this is not lined up: every other row would be filled up to its width. */
@@ -66,12 +67,6 @@ static void print_plain(const struct table *table, const bool *shown)
 		print_plain_row(table, shown, row, false);
 }
 
-static void out_of_memory(void)
-{
-	say("out of memory");
-	abort();
-}
-
 /* On a terminal a long text is wrapped within its column; elsewhere a row is a line. */
 static int column_flags(const struct column *column)
 {
@@ -93,7 +88,7 @@ static void fill_line(struct libscols_line *line, const struct table *table, siz
 		if (!shown[i])
 			continue;
 		if (scols_line_set_data(line, place, cell != NULL ? cell : "-") < 0)
-			out_of_memory();
+			mem_exhausted();
 		if (cell != NULL && table->columns[i].kind == COLUMN_STATE && colour_wanted())
 			scols_cell_set_color(scols_line_get_cell(line, place), state_colour(cell));
 		place++;
@@ -105,20 +100,20 @@ static void print_aligned(const struct table *table, const bool *shown)
 	struct libscols_table *scols = scols_new_table();
 
 	if (scols == NULL)
-		out_of_memory();
+		mem_exhausted();
 	scols_table_enable_colors(scols, colour_wanted());
 	scols_table_enable_noencoding(scols, 1); /* the cells are safe; it would escape their backslashes again */
 	scols_table_enable_noheadings(scols, !table->legend);
 	for (size_t i = 0; i < table->column_count; i++) {
 		if (shown[i] && scols_table_new_column(scols, table->columns[i].heading, 0,
 				column_flags(&table->columns[i])) == NULL)
-			out_of_memory();
+			mem_exhausted();
 	}
 	for (size_t row = 0; row < table->row_count; row++) {
 		struct libscols_line *line = scols_table_new_line(scols, NULL);
 
 		if (line == NULL)
-			out_of_memory();
+			mem_exhausted();
 		fill_line(line, table, row, shown);
 	}
 	scols_print_table(scols);

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/mem.h"
 #include "proto/stamp.h"
 
 #include "out.h"
@@ -24,7 +25,7 @@ void say(const char *format, ...)
 	len = vasprintf(&text, format, args);
 	va_end(args);
 	if (len < 0)
-		abort();
+		mem_exhausted();
 	buf_add_str(&line, "imctl: ");
 	text_add_safe(&line, text);
 	buf_add_char(&line, '\n');

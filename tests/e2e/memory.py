@@ -10,8 +10,8 @@ import resource
 import signal
 import struct
 
-from imdtest import (Client, Daemon, Failed, Skip, await_that, case, equal, expect, imctl, main, matches, need_imctl,
-                     new_path, reload, sanitized)
+from imdtest import (IMCTL, Client, Daemon, Failed, Skip, await_that, case, equal, expect, imctl, main, matches,
+                     need_imctl, new_path, reload, run, sanitized)
 
 MIB = 1024 * 1024
 SHIM = os.path.join(os.environ.get("top_builddir", "."), "tests", "e2e", "allocfault.so")
@@ -424,6 +424,26 @@ def a_daemon_without_enough_memory_says_so():
         matches(r"imd ended with 1: <3>cannot-start .*not enough memory", str(failed), "its log")
     else:
         raise Failed("300000 nodes were loaded into 50 MiB")
+
+
+@case
+def imctl_without_memory_says_so():
+    need_plain_allocator()
+    need_imctl()
+    said = 0
+    with Daemon("--mock-delay=0") as imd:
+        imd.client().ok("UPDATE 20000 1 quiet=yes")
+        for kib in range(4000, 80000, 250):
+            status, out, err = run(IMCTL, "-s", imd.path, "--json", "nodes", "ls", **limited(kib * 1024))
+            if status == 127:  # the libraries could not be loaded
+                continue
+            if status == 0:
+                break
+            equal(status, 1, f"status of imctl with {kib} KiB, which says {err!r}")
+            expect(out or err, f"imctl with {kib} KiB says nothing")
+            said += err.endswith("imctl: out of memory\n")
+    equal(status, 0, "status of imctl with enough memory")
+    expect(said > 0, "no imctl was out of memory")
 
 
 # ---- a limit that comes later -------------------------------------------------------------------
