@@ -106,16 +106,15 @@ static int file_load(struct store *store, struct core *core, struct store_histor
 
 /* ---- commits ------------------------------------------------------------------------------- */
 
-static int check_identity(struct store_file *file)
+static int check_identity(struct store_file *file, int64_t log_size)
 {
-	file->harmed = file->identity.directory >= 0 &&
-		identity_check(&file->identity, db_log_size(file->db), &file->harm) < 0;
+	file->harmed = file->identity.directory >= 0 && identity_check(&file->identity, log_size, &file->harm) < 0;
 	return file->harmed ? -1 : 0;
 }
 
-static int on_committing(void *arg)
+static int on_committing(void *arg, int64_t log_size)
 {
-	return check_identity(arg);
+	return check_identity(arg, log_size);
 }
 
 typedef int write_fn(struct store_file *file, struct error *error);
@@ -123,20 +122,28 @@ typedef int write_fn(struct store_file *file, struct error *error);
 /* The files are checked before, so that nothing is written for nothing, and when all is durable (on_committing). */
 static int write_checked(struct store_file *file, write_fn *write, struct error *error)
 {
-	int ret = check_identity(file);
+	int ret = check_identity(file, db_log_size(file->db));
 
 	if (ret == 0) {
 		ret = write(file, error);
 		file->untrimmed = file->untrimmed || ret < 0;
 		trim_log(file);
+		if (ret < 0 && !file->harmed) /* it may be why */
+			check_identity(file, db_log_size(file->db));
 	}
 	if (file->harmed && ret < 0)
 		*error = file->harm;
 	return ret;
 }
 
-/* If the disk is full, the room that the log takes may do. If only the log is gone, what was answered before is saved:
- * the database gets what the log has. */
+/* What was answered before is saved if only the log was removed or cut. */
+static void save_log(struct store_file *file)
+{
+	if (identity_keeps_database(&file->identity) && db_mend_log(file->db) == 0)
+		db_checkpoint(file->db);
+}
+
+/* If the disk is full, the room that the log takes may do. */
 static int write_once_more(struct store_file *file, write_fn *write, struct error *error)
 {
 	int ret = write_checked(file, write, error);
@@ -145,8 +152,8 @@ static int write_once_more(struct store_file *file, write_fn *write, struct erro
 		return 0;
 	if (db_write_failed(file->db) && !file->harmed && db_empty_log(file->db) == 0)
 		return write_checked(file, write, error);
-	if (file->harmed && identity_lacks_log(&file->identity))
-		db_checkpoint(file->db);
+	if (file->harmed)
+		save_log(file);
 	return -1;
 }
 
@@ -278,9 +285,8 @@ static void fetches_free(struct store_file *file)
 /* What is in the place of a file that is gone is left alone. */
 static void close_database(struct store_file *file)
 {
-	if (file->identity.directory >= 0 && check_identity(file) < 0) {
-		if (identity_lacks_log(&file->identity))
-			db_checkpoint(file->db);
+	if (file->identity.directory >= 0 && check_identity(file, db_log_size(file->db)) < 0) {
+		save_log(file);
 		db_keep_files(file->db);
 	}
 	db_close(file->db);

@@ -143,7 +143,7 @@ static int check_file(const struct identity *identity, enum state_file file, off
 	if (!id_equal_file(&identity->ids[file], &status))
 		return replaced(what[file], path, error);
 	if (status.st_size < size)
-		return error_set(error, ERR_STORAGE, "%s was cut to %jd of %jd bytes; save the state with "
+		return error_set(error, ERR_STORAGE, "%s was cut to %jd of %jd bytes; try again, or save the state with "
 			"\"imctl backup\" and start imd on the copy: %s", what[file], (intmax_t)status.st_size,
 			(intmax_t)size, path);
 	return 0;
@@ -157,10 +157,13 @@ int identity_check(const struct identity *identity, off_t log_size, struct error
 	return 0;
 }
 
-bool identity_lacks_log(const struct identity *identity)
+bool identity_keeps_database(const struct identity *identity)
 {
 	struct stat status;
 
-	return check_directory(identity, NULL) == 0 && check_file(identity, STATE_DATABASE, 0, NULL) == 0 &&
-		look(identity, STATE_LOG, &status) < 0 && errno == ENOENT;
+	if (check_directory(identity, NULL) < 0 || check_file(identity, STATE_DATABASE, 0, NULL) < 0)
+		return false;
+	if (look(identity, STATE_LOG, &status) < 0)
+		return errno == ENOENT;
+	return id_equal_file(&identity->ids[STATE_LOG], &status);
 }

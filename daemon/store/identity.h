@@ -33,7 +33,8 @@ const char *identity_name(const struct identity *identity);
 /* Whether the directory and both files are still there under their names, and the log has at least `log_size` bytes.
  * -1 with ERR_STORAGE, and a text that says what to do. */
 int identity_check(const struct identity *identity, off_t log_size, struct error *error);
-/* Whether only the name of the log is missing: then the database in its place can take what the log has. */
-bool identity_lacks_log(const struct identity *identity);
+/* Whether the database is in its place, and no other file is in that of the log: then the database can take what the
+ * log has, which nobody else will add to it. */
+bool identity_keeps_database(const struct identity *identity);
 
 #endif

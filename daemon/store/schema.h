@@ -33,8 +33,8 @@ int schema_check(struct db *db, const char *name, bool lasting, int64_t *ret_ver
 /* Has a database that was checked be of SCHEMA_VERSION, in memory alone: until schema_accept, or until it is closed. */
 int schema_try(struct db *db, int64_t version, struct error *error);
 /* Creates the tables, or brings them to SCHEMA_VERSION; has the database use a write-ahead log, and assigns an
- * incarnation if it has none. 1: what is stored has changed by that; 0: it has not. Without `ids` the database is a copy that is only read: it gets no incarnation and no
- * log, and must not have been tried. */
+ * incarnation if it has none. 1: what is stored has changed by that; 0: it has not. Without `ids` the database is a
+ * copy that is only read: it gets no incarnation and no log, and must not have been tried. */
 int schema_accept(struct db *db, const char *name, int64_t version, const struct id_source *ids, struct error *error);
 /* All of this at once. */
 int schema_set_up(struct db *db, const char *name, const struct id_source *ids, struct error *error);

@@ -15,8 +15,8 @@ struct snapshot {
 /* Creates an empty file of mode 0600, whatever the umask, in the open directory of the state file. If that directory
  * was removed, the file is in memory. ERR_STORAGE. */
 int snapshot_create(struct snapshot *snapshot, int directory, const char *state_name, struct error *error);
-/* Creates one with a name in that directory, for a file that is to stay; `ret_name` is the caller's. What a crash leaves
- * is removed by snapshot_sweep. ERR_STORAGE. */
+/* Creates one with a name in that directory, for a file that is to stay; `ret_name` is the caller's. What a crash
+ * leaves is removed by snapshot_sweep. ERR_STORAGE. */
 int snapshot_create_named(struct snapshot *snapshot, int directory, const char *state_name, char **ret_name,
 	struct error *error);
 /* Has the copy open without a log beside it, after all pages are copied. ERR_STORAGE. */

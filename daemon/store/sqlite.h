@@ -33,14 +33,17 @@ const char *db_path(const struct db *db);
 
 /* The log: what was committed and is not in the file yet (sqlite_log.h).
  *
- * db_watch: `committing` is called when a commit is durable and before it counts; -1 has the commit fail. */
-void db_watch(struct db *db, int (*committing)(void *arg), void *arg);
+ * db_watch: `committing` is called when a commit is durable and before it counts, with the bytes that the log has then;
+ * -1 has the commit fail. */
+void db_watch(struct db *db, int (*committing)(void *arg, int64_t log_size), void *arg);
 /* Whether the next transaction begins the log. */
 bool db_log_begins(const struct db *db);
 /* Whether a file did not take what was written to it, since this was asked last. */
 bool db_write_failed(struct db *db);
 /* The bytes of the log that count; 0 if there are none, or nothing was committed since it was opened. */
 int64_t db_log_size(struct db *db);
+/* Writes what somebody has cut off the log into it again. -1: that failed, or is not in memory. */
+int db_mend_log(struct db *db);
 /* Copies all of the log into the file. -1: it failed, and nothing is lost. */
 int db_checkpoint(struct db *db);
 /* Does that, and gives the room of the log back. -1: it failed, or the log takes none. */

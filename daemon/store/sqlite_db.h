@@ -12,7 +12,7 @@ struct db {
 	char *name; /* for messages */
 	struct sqlite_log log;
 	struct sqlite_watch watch;
-	int (*committing)(void *arg); /* of db_watch; NULL: none */
+	int (*committing)(void *arg, int64_t log_size); /* of db_watch; NULL: none */
 	void *committing_arg;
 };
 

@@ -3,6 +3,16 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MIRROR_MAX = 8 << 20 }; /* twice the log at which it is checkpointed at the latest */
+
+/* The bytes of a log from its beginning up to `end`. */
+struct mirror {
+	unsigned char *data;
+	int64_t end, size;
+};
 
 /* A file of the database; the file that it stands for follows it. */
 struct layer_file {
@@ -10,6 +20,7 @@ struct layer_file {
 	struct layer_file *database; /* whose log this is; a database is its own; NULL: another file */
 	bool is_log;
 	struct sqlite_watch *watch;  /* of a database; NULL: nobody watches */
+	struct mirror mirror;        /* of a log */
 	sqlite3_file below[];
 };
 
@@ -33,6 +44,53 @@ static struct sqlite_watch *watch_of(sqlite3_file *file)
 	return database ? database->watch : NULL;
 }
 
+/* ---- the mirror ---------------------------------------------------------------------------- */
+
+static bool mirror_grow(struct mirror *mirror, int64_t end)
+{
+	int64_t size = mirror->size > 0 ? mirror->size : 1 << 16;
+	unsigned char *data;
+
+	if (end <= mirror->size)
+		return true;
+	if (end > MIRROR_MAX)
+		return false;
+	while (size < end)
+		size *= 2;
+	data = realloc(mirror->data, (size_t)size);
+	if (!data)
+		return false;
+	mirror->data = data;
+	mirror->size = size;
+	return true;
+}
+
+/* A write at the beginning is that of another log. What is not mirrored ends the mirror. */
+static void mirror_write(struct mirror *mirror, const void *data, int len, int64_t at)
+{
+	int64_t end = at + len;
+
+	if (at == 0)
+		mirror->end = 0;
+	if (at > mirror->end)
+		return;
+	if (!mirror_grow(mirror, end)) {
+		mirror->end = at;
+		return;
+	}
+	memcpy(mirror->data + at, data, (size_t)len);
+	if (end > mirror->end)
+		mirror->end = end;
+}
+
+static bool mirror_read(const struct mirror *mirror, void *data, int len, int64_t at)
+{
+	if (at + len > mirror->end)
+		return false;
+	memcpy(data, mirror->data + at, (size_t)len);
+	return true;
+}
+
 /* ---- what is watched ----------------------------------------------------------------------- */
 
 /* SQLite writes the header of a frame by itself. In that of a commit it says how many pages the database has (SQLite's
@@ -46,15 +104,59 @@ static void note_commit(struct sqlite_watch *watch, const void *data, int len)
 		watch->pages = (int64_t)pages[0] << 24 | pages[1] << 16 | pages[2] << 8 | pages[3];
 }
 
+/* SQLite appends to a log, or writes over it. A write after its end would leave a hole: somebody has cut it. */
+static bool leaves_hole(sqlite3_file *log, int64_t at)
+{
+	sqlite3_int64 size;
+
+	return below(log)->pMethods->xFileSize(below(log), &size) == SQLITE_OK && at > size;
+}
+
+static int write_log(sqlite3_file *log, struct sqlite_watch *watch, const void *data, int len, sqlite3_int64 at)
+{
+	int code;
+
+	if (leaves_hole(log, at))
+		return SQLITE_IOERR_WRITE;
+	code = below(log)->pMethods->xWrite(below(log), data, len, at);
+	if (code != SQLITE_OK)
+		return code;
+	mirror_write(&layer_of(log)->mirror, data, len, at);
+	note_commit(watch, data, len);
+	watch->log_end = at + len;
+	return SQLITE_OK;
+}
+
 static int layer_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
-	int code = below(file)->pMethods->xWrite(below(file), data, len, at);
+	struct sqlite_watch *watch = watch_of(file);
+	int code = layer_of(file)->is_log && watch ? write_log(file, watch, data, len, at)
+		: below(file)->pMethods->xWrite(below(file), data, len, at);
+
+	if (watch && code != SQLITE_OK) {
+		watch->write_failed = true;
+		watch->pages = 0;
+	}
+	return code;
+}
+
+/* What is cut off is no commit. */
+static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
 	struct sqlite_watch *watch = watch_of(file);
 
-	if (watch && code != SQLITE_OK)
-		watch->write_failed = true;
-	else if (watch && layer_of(file)->is_log)
-		note_commit(watch, data, len);
+	if (watch)
+		watch->pages = 0;
+	return below(file)->pMethods->xTruncate(below(file), size);
+}
+
+static int layer_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
+{
+	int code = below(file)->pMethods->xRead(below(file), data, len, at);
+
+	if (code == SQLITE_IOERR_SHORT_READ && layer_of(file)->is_log &&
+		mirror_read(&layer_of(file)->mirror, data, len, at))
+		return SQLITE_OK;
 	return code;
 }
 
@@ -73,21 +175,40 @@ static int layer_sync(sqlite3_file *file, int flags)
 	return code;
 }
 
+/* In pieces, because SQLite's files do not take more than 128 KiB at once. */
+static int write_mirror(sqlite3_file *log, sqlite3_int64 at, int64_t end)
+{
+	enum { PIECE = 1 << 16 };
+	const struct mirror *mirror = &layer_of(log)->mirror;
+
+	while (at < end) {
+		int len = end - at < PIECE ? (int)(end - at) : PIECE;
+
+		if (below(log)->pMethods->xWrite(below(log), mirror->data + at, len, at) != SQLITE_OK)
+			return -1;
+		at += len;
+	}
+	return below(log)->pMethods->xSync(below(log), SQLITE_SYNC_NORMAL) == SQLITE_OK ? 0 : -1;
+}
+
+int sqlite_layer_mend(struct sqlite3_file *log, int64_t end)
+{
+	sqlite3_int64 size;
+
+	if (below(log)->pMethods->xFileSize(below(log), &size) != SQLITE_OK)
+		return -1;
+	if (size >= end)
+		return 0;
+	return layer_of(log)->mirror.end < end ? -1 : write_mirror(log, size, end);
+}
+
 /* ---- what is passed on --------------------------------------------------------------------- */
 
 static int layer_close(sqlite3_file *file)
 {
+	free(layer_of(file)->mirror.data);
+	layer_of(file)->mirror = (struct mirror){0};
 	return below(file)->pMethods->xClose(below(file));
-}
-
-static int layer_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
-{
-	return below(file)->pMethods->xRead(below(file), data, len, at);
-}
-
-static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
-{
-	return below(file)->pMethods->xTruncate(below(file), size);
 }
 
 static int layer_file_size(sqlite3_file *file, sqlite3_int64 *ret_size)
@@ -163,6 +284,7 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 	ours->database = database_of(name, ours, flags);
 	ours->is_log = flags & SQLITE_OPEN_WAL;
 	ours->watch = NULL;
+	ours->mirror = (struct mirror){0};
 	code = vfs_below->xOpen(vfs_below, name, ours->below, flags, ret_flags);
 	if (code == SQLITE_OK)
 		file->pMethods = &methods;

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "sqlite_layer.h"
+
 /* SQLite's file format, 4.1 WAL File Format. */
 enum {
 	LOG_HEADER = 32,
@@ -78,6 +80,14 @@ static bool is_whole(struct sqlite_log *log)
 
 	return file && valid_size(log, file, &valid) == 0 && file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
 		size >= valid;
+}
+
+int sqlite_log_mend(struct sqlite_log *log)
+{
+	sqlite3_file *file = log_file(log);
+	int64_t valid;
+
+	return file && valid_size(log, file, &valid) == 0 ? sqlite_layer_mend(file, valid) : -1;
 }
 
 /* If all frames are in the database, the next transaction begins the log again. */

@@ -30,8 +30,10 @@ bool sqlite_log_begins(const struct sqlite_log *log);
 int64_t sqlite_log_size(struct sqlite_log *log);
 /* Has the database take the room of so many pages, so that a checkpoint needs none. -1: there is none. */
 int sqlite_log_reserve(struct sqlite_log *log, int64_t pages);
-/* Copies all that counts into the database, durably. -1: it failed, or not all could be copied; nothing is lost. A log
- * that somebody has cut is not touched: the database would be left half old and half new. */
+/* Writes what somebody has cut off a log into it again, durably. -1: that failed, or is not in memory. */
+int sqlite_log_mend(struct sqlite_log *log);
+/* Copies all that counts into the database, durably. -1: it failed, or not all could be copied; nothing is lost. It is
+ * not begun if the log was cut: the next start would put what is left of it over what is newer. */
 int sqlite_log_checkpoint(struct sqlite_log *log);
 /* Does that, and cuts the log off. -1: it failed, or the log had no bytes. */
 int sqlite_log_empty(struct sqlite_log *log);

@@ -1,5 +1,5 @@
-/* Lets SQLite allocate from the reserve of memory (proto/mem.h), which covers what it needs to store a change. A part of
- * sqlite.c. */
+/* Lets SQLite allocate from the reserve of memory (proto/mem.h), which covers what it needs to store a change. A part
+ * of sqlite_open.c. */
 #ifndef IMD_STORE_SQLITE_MEMORY_H
 #define IMD_STORE_SQLITE_MEMORY_H
 

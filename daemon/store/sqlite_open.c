@@ -27,10 +27,10 @@ static int on_committing(void *arg, int64_t pages)
 		db->watch.write_failed = true;
 		return -1;
 	}
-	return db->committing ? db->committing(db->committing_arg) : 0;
+	return db->committing ? db->committing(db->committing_arg, db->watch.log_end) : 0;
 }
 
-void db_watch(struct db *db, int (*committing)(void *arg), void *arg)
+void db_watch(struct db *db, int (*committing)(void *arg, int64_t log_size), void *arg)
 {
 	db->committing = committing;
 	db->committing_arg = arg;
@@ -52,6 +52,11 @@ int64_t db_log_size(struct db *db)
 bool db_log_begins(const struct db *db)
 {
 	return sqlite_log_begins(&db->log);
+}
+
+int db_mend_log(struct db *db)
+{
+	return sqlite_log_mend(&db->log);
 }
 
 int db_checkpoint(struct db *db)

@@ -182,16 +182,26 @@ def a_link_that_leads_elsewhere_is_a_directory_that_was_replaced():
 
 
 @case
-def a_log_that_is_cut_takes_no_changes():
-    """What was cut is lost to a restart, but the daemon has it."""
+def a_log_that_is_cut_loses_nothing_that_was_answered():
+    """The daemon has it in memory, and writes it again."""
     for size in (0, 31, 32, 4096, 10000):
         place = Place()
-        with place.daemon() as imd, imd.client() as client, imd.client() as watcher:
-            watcher.ok("WATCH GRAPHS")
-            declare(client, watcher, "UPDATE 3 1")
-            os.truncate(place.log, size)
-            refuses(client, place.log, f"was cut to {size} of [0-9]+ bytes; save the state")
-            save(client, what_is_there(client))
+        imd = place.daemon()
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH GRAPHS")
+        declare(client, watcher, "UPDATE 3 1")
+        there, seq = what_is_there(client), client.stat("events")
+        os.truncate(place.log, size)
+        reply = client.fails("UPDATE 5 2", "storage", f"was cut to {size} of [0-9]+ bytes; try again")
+        expect(place.log in reply.text, "the path is not named:", reply.text)
+        equal((what_is_there(client), client.stat("events")), (there, seq), "what is there when it failed")
+        matches("<3>storage-failed error=.* was cut to", imd.log(), "the log")
+        save(client, there)
+        declare(client, watcher, "UPDATE 5 2")
+        there = what_is_there(client)
+        die(imd)
+        with place.daemon() as imd, imd.client() as client:
+            equal(what_is_there(client), there, "what is there after a kill")
 
 
 @case

@@ -20,6 +20,8 @@ enum fault_kind {
 	FAULT_DELETE,
 	FAULT_MEMORY,
 	FAULT_LOOK,     /* none: fault_look is called before a file is changed */
+	FAULT_HARM,     /* none: fault_look is called once, and does something to the files; */
+	FAULT_CUT,      /* the same, before a commit */
 };
 
 static struct fault {
@@ -57,7 +59,7 @@ static inline bool fault_comes(enum fault_kind kind)
 /* Whether this operation, which changes a file, fails. */
 static inline bool fault_comes_to_change(enum fault_kind kind)
 {
-	if (fault_comes(FAULT_LOOK))
+	if (fault_comes(FAULT_LOOK) || fault_comes(FAULT_HARM))
 		fault_look();
 	return fault_comes(kind);
 }

@@ -12,7 +12,7 @@
 
 enum { BIG = 1500, LONG_TEXT = 1600000 };
 
-static char base_path[PATH_MAX], crash_path[PATH_MAX], log_path[PATH_MAX];
+static char base_path[PATH_MAX], crash_path[PATH_MAX], log_path[PATH_MAX], aside_path[PATH_MAX];
 static char *last;          /* what is committed, as text */
 static uint64_t last_seq;
 static char *next;          /* what the commit under way is to make of it; NULL: there is none */
@@ -26,6 +26,7 @@ static void begin_files(void)
 	snprintf(base_path, sizeof base_path, "%s/base.db", directory);
 	snprintf(crash_path, sizeof crash_path, "%s/crash.db", directory);
 	snprintf(log_path, sizeof log_path, "%s/log.db", directory);
+	snprintf(aside_path, sizeof aside_path, "%s/aside", directory);
 }
 
 static void end_files(void)
@@ -210,11 +211,54 @@ static bool load(const char *when)
 	return true;
 }
 
+/* ---- harm from outside --------------------------------------------------------------------- */
+
+enum harm {
+	HARM_LOG_REMOVED, /* which is never undone */
+	HARM_LOG_CUT,     /* which the store mends */
+	HARM_LOG_MOVED,
+	HARM_DATABASE_MOVED,
+	HARM_LOG_REPLACED,
+	HARM_COUNT,
+};
+static enum harm harm;
+
+static void log_name(char *name, size_t size)
+{
+	snprintf(name, size, "%s-wal", path);
+}
+
+static void do_harm(void)
+{
+	char log[PATH_MAX + 16];
+
+	log_name(log, sizeof log);
+	if (harm == HARM_LOG_REMOVED)
+		must(unlink(log) == 0);
+	else if (harm == HARM_LOG_CUT)
+		must(truncate(log, 100) == 0);
+	else
+		must(rename(harm == HARM_DATABASE_MOVED ? path : log, aside_path) == 0);
+	if (harm == HARM_LOG_REPLACED)
+		must(fclose(fopen(log, "w")) == 0);
+}
+
+static void undo_harm(void)
+{
+	char log[PATH_MAX + 16];
+
+	log_name(log, sizeof log);
+	if (access(aside_path, F_OK) == 0)
+		must(rename(aside_path, harm == HARM_DATABASE_MOVED ? path : log) == 0);
+}
+
 /* A commit, and if it fails what the engine does then. Returns whether the story can go on. */
 static bool commit(void)
 {
 	unsigned done = keep.done;
 
+	if (fault_comes(FAULT_CUT))
+		fault_look();
 	next = fault.kind == FAULT_LOOK ? state_text(&keep.core) : NULL;
 	keep_commit();
 	free(next);
@@ -227,6 +271,7 @@ static bool commit(void)
 	failed_commits++;
 	must(fault_reached());
 	check_error(&keep.error);
+	undo_harm();
 	check_crash("a crash behind a commit that failed");
 	check_log("after a commit that failed");
 	if (load("behind a commit that failed"))
@@ -455,6 +500,59 @@ START_TEST(crashes)
 }
 END_TEST
 
+/* Returns whether the harm came, which is after so many changes of files. */
+static bool try_harm(uint64_t at)
+{
+	const struct beginning *beginning = &beginnings[true];
+
+	keep_begin(NULL);
+	keep.now = beginning->now;
+	keep.ids = beginning->ids;
+	last = strdup(beginning->text);
+	last_seq = beginning->seq;
+	file_copy(base_path, path, "");
+	must(open_state());
+	fault_arm(harm == HARM_LOG_CUT ? FAULT_CUT : FAULT_HARM, at, false);
+	tell_story();
+	undo_harm();
+	if (harm != HARM_LOG_REMOVED || !fault_reached())
+		go_on();
+	store_close(keep.store);
+	fault.armed = false;
+	undo_harm();
+	check_file(path, "opened again, after harm");
+	file_remove(path);
+	keep_end();
+	free(last);
+	return fault_reached();
+}
+
+/* Somebody does something to the files before any change that the store makes, or cuts the log between two commits:
+ * nothing is lost that was said to be stored, and the store goes on when the files are back. */
+START_TEST(harms)
+{
+	static const char *const names[HARM_COUNT] = {"the log is removed", "the log is cut", "the log is moved",
+		"the database is moved", "the log is replaced"};
+	uint64_t at, stride = 1;
+
+	unit_take_seed();
+	faults_set_up();
+	fault_look = do_harm;
+	make_beginnings();
+	harm = (enum harm)_i;
+	must(!try_harm(UINT64_MAX));
+	if (getenv("IMD_TEST_QUICK"))
+		stride = 1 + fault.count / STORIES;
+	for (at = 1 + random_below64(stride); try_harm(at); at += stride)
+		;
+	free_beginnings();
+	printf("%s: %" PRIu64 " moments, %u commits failed, %u loads\n", names[harm], fault.count, failed_commits,
+		failed_loads);
+	ck_assert_uint_gt(failed_commits, 0);
+	ck_assert_uint_eq(failed_loads, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("store, faults");
@@ -464,6 +562,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, begin_files, end_files);
 	tcase_add_loop_test(tests, faults, 0, FAULT_LOOK);
 	tcase_add_test(tests, crashes);
+	tcase_add_loop_test(tests, harms, 0, HARM_COUNT);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
 }
