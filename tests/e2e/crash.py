@@ -15,8 +15,8 @@ import sys
 import threading
 
 from imdmodel import Model, target_of
-from imdtest import (END_EVENTS, IMD, LIVE_STATES, Client, Daemon, Failed, add_case, equal, expect, kill, main,
-                     matches, new_path, over, run, spawn)
+from imdtest import (END_EVENTS, IMD, LIVE_STATES, Client, Daemon, Failed, add_case, await_that, equal, expect, kill,
+                     main, matches, new_path, over, run, spawn)
 
 GROUPS = ("default", "web")
 SETTINGS = ("--heal-delay=1ms", "--heal-max=4ms", "--retry-delay=1ms", "--retry-max=2ms", "--retries=2",
@@ -66,9 +66,11 @@ class Attempt:
         self.graph = None
         self.bounds = None
 
-    def tell(self, reply):
+    def tell(self, reply, harmed=False):
+        """`harmed`: somebody has done something to the state, so it may have been refused for that."""
         if reply.code is not None:
-            expect(reply.code == "conflict" and "if-revision" in self.request, f"{self.request}: {reply}")
+            expect(reply.code == "conflict" and "if-revision" in self.request or harmed and reply.code == "storage",
+                   f"{self.request}: {reply}")
             self.state = "refused"
             return
         self.state = "told"
@@ -89,6 +91,7 @@ class Told:
         self.marked = set()
         self.cancelled = set()
         self.order = []      # of each client of this life, its UPDATEs as they were sent
+        self.harmed = False  # something was done to the files in this life
         self.problems = []
 
 
@@ -131,7 +134,7 @@ class Worker(threading.Thread):
                     for _ in range(self.chance.choice((1, 1, 1, 2, 5)))]
         client.send("".join(attempt.request + "\n" for attempt in attempts))
         for attempt in attempts:
-            attempt.tell(client.reply())
+            attempt.tell(client.reply(), self.told.harmed)
 
     def declare_if(self, client):
         group = self.chance.choice(GROUPS)
@@ -139,7 +142,7 @@ class Worker(threading.Thread):
         revision = reply.one("SPEC")["revision"] if reply.code is None else 0
         attempt = self.attempt(group, f" if-revision={revision}")
         client.send(attempt.request + "\n")
-        attempt.tell(client.reply())
+        attempt.tell(client.reply(), self.told.harmed)
 
     def touch_node(self, client):
         reply = client.ask(f"NODES group={self.chance.choice(GROUPS)}")
@@ -151,7 +154,8 @@ class Worker(threading.Thread):
         if reply.code is None:
             told.add(node)
         else:
-            expect(reply.code in ("conflict", "not-found"), f"{verb}: {reply}")
+            expect(reply.code in ("conflict", "not-found") or self.told.harmed and reply.code == "storage",
+                   f"{verb}: {reply}")
 
     def cancel(self, client):
         graphs = client.ok("GRAPHS group=*").records
@@ -602,7 +606,30 @@ class World:
         elif instant == "time":
             for _ in range(int(2 ** self.chance.uniform(0, 12))):
                 os.sched_yield()
+        elif instant == "harmed":
+            for _ in range(self.chance.randrange(1, 50)):
+                self.next_event()
+            put_right = self.harm()
         self.die()
+        if instant == "harmed":
+            put_right()
+
+    def harm(self):
+        """Does something to the files under the daemon, and lets it see that. Returns what puts it right after the
+        death, as an administrator would."""
+        log, aside = self.state + "-wal", new_path("aside")
+        self.told.harmed = True
+        harm = self.chance.choice(("log removed", "log moved", "log replaced", "database moved"))
+        path = self.state if harm.startswith("database") else log
+        if harm == "log removed":
+            os.unlink(log)
+        else:
+            os.rename(path, aside)
+        if harm == "log replaced":
+            with open(log, "xb"):
+                pass
+        await_that(lambda: "storage-failed" in self.imd.log(), f"it is seen: {harm}")
+        return lambda: os.path.exists(aside) and os.rename(aside, path)
 
     def read_bytes(self, count):
         """Reads so many bytes, which end somewhere in a line, and nothing beyond."""
@@ -629,7 +656,8 @@ class World:
             raise self.told.problems[0]
         kill(self.imd.process)
         for line in self.imd.log().splitlines():
-            matches("^<[4-7]>", line, "the log")
+            matches("^<[4-7]>|^<3>storage-failed " if self.told.harmed else "^<[4-7]>", line, "the log")
+        self.told.harmed = False
 
     def die_while_starting(self):
         self.lives += 1
@@ -645,7 +673,7 @@ class World:
         self.look(False)
 
     def life(self):
-        instant = self.chance.choice(("events", "events", "bytes", "sent", "answered", "time", "starting"))
+        instant = self.chance.choice(("events", "events", "bytes", "sent", "answered", "time", "starting", "harmed"))
         if instant == "starting":
             self.die_while_starting()
             return
