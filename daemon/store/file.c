@@ -119,10 +119,10 @@ static int on_committing(void *arg, int64_t log_size)
 
 typedef int write_fn(struct store_file *file, struct error *error);
 
-/* The files are checked before, so that nothing is written for nothing, and when all is durable (on_committing). */
+/* The files are checked when all is durable (on_committing); and before, if they were wrong the last time. */
 static int write_checked(struct store_file *file, write_fn *write, struct error *error)
 {
-	int ret = check_identity(file, db_log_size(file->db));
+	int ret = file->harmed ? check_identity(file, db_log_size(file->db)) : 0;
 
 	if (ret == 0) {
 		ret = write(file, error);

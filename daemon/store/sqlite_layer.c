@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIRROR_MAX = 8 << 20 }; /* twice the log at which it is checkpointed at the latest */
+enum {
+	MIRROR_MAX = 8 << 20, /* twice the log at which it is checkpointed at the latest */
+	FRAME_HEADER = 24,
+};
 
 /* The bytes of a log from its beginning up to `end`. */
 struct mirror {
@@ -65,13 +68,11 @@ static bool mirror_grow(struct mirror *mirror, int64_t end)
 	return true;
 }
 
-/* A write at the beginning is that of another log. What is not mirrored ends the mirror. */
-static void mirror_write(struct mirror *mirror, const void *data, int len, int64_t at)
+/* What is not mirrored ends the mirror. */
+static void mirror_put(struct mirror *mirror, const void *data, int len, int64_t at)
 {
 	int64_t end = at + len;
 
-	if (at == 0)
-		mirror->end = 0;
 	if (at > mirror->end)
 		return;
 	if (!mirror_grow(mirror, end)) {
@@ -81,6 +82,14 @@ static void mirror_write(struct mirror *mirror, const void *data, int len, int64
 	memcpy(mirror->data + at, data, (size_t)len);
 	if (end > mirror->end)
 		mirror->end = end;
+}
+
+/* A write at the beginning is that of another log. */
+static void mirror_write(struct mirror *mirror, const void *data, int len, int64_t at)
+{
+	if (at == 0)
+		mirror->end = 0;
+	mirror_put(mirror, data, len, at);
 }
 
 static bool mirror_read(const struct mirror *mirror, void *data, int len, int64_t at)
@@ -97,26 +106,27 @@ static bool mirror_read(const struct mirror *mirror, void *data, int len, int64_
  * file format, 4.1 WAL File Format). */
 static void note_commit(struct sqlite_watch *watch, const void *data, int len)
 {
-	enum { FRAME_HEADER = 24, PAGES_AT = 4 };
+	enum { PAGES_AT = 4 };
 	const unsigned char *pages = (const unsigned char *)data + PAGES_AT;
 
 	if (len == FRAME_HEADER)
 		watch->pages = (int64_t)pages[0] << 24 | pages[1] << 16 | pages[2] << 8 | pages[3];
 }
 
-/* SQLite appends to a log, or writes over it. A write after its end would leave a hole: somebody has cut it. */
-static bool leaves_hole(sqlite3_file *log, int64_t at)
+/* SQLite appends to a log, or writes over it. A frame after its end would leave a hole: somebody has cut it. The page
+ * of a frame follows its header at once. */
+static bool leaves_hole(sqlite3_file *log, int64_t at, int len)
 {
 	sqlite3_int64 size;
 
-	return below(log)->pMethods->xFileSize(below(log), &size) == SQLITE_OK && at > size;
+	return len == FRAME_HEADER && below(log)->pMethods->xFileSize(below(log), &size) == SQLITE_OK && at > size;
 }
 
 static int write_log(sqlite3_file *log, struct sqlite_watch *watch, const void *data, int len, sqlite3_int64 at)
 {
 	int code;
 
-	if (leaves_hole(log, at))
+	if (leaves_hole(log, at, len))
 		return SQLITE_IOERR_WRITE;
 	code = below(log)->pMethods->xWrite(below(log), data, len, at);
 	if (code != SQLITE_OK)
@@ -150,12 +160,17 @@ static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
 	return below(file)->pMethods->xTruncate(below(file), size);
 }
 
+/* A log that is there at the start is read from its beginning, and mirrored with that. */
 static int layer_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
 {
 	int code = below(file)->pMethods->xRead(below(file), data, len, at);
+	struct mirror *mirror = &layer_of(file)->mirror;
 
-	if (code == SQLITE_IOERR_SHORT_READ && layer_of(file)->is_log &&
-		mirror_read(&layer_of(file)->mirror, data, len, at))
+	if (!layer_of(file)->is_log)
+		return code;
+	if (code == SQLITE_OK && at <= mirror->end && at + len > mirror->end)
+		mirror_put(mirror, data, len, at);
+	if (code == SQLITE_IOERR_SHORT_READ && mirror_read(mirror, data, len, at))
 		return SQLITE_OK;
 	return code;
 }

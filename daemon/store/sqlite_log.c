@@ -95,6 +95,7 @@ int sqlite_log_checkpoint(struct sqlite_log *log)
 {
 	int frames, copied;
 
+	log->reserved = 0;
 	if (!is_whole(log) || sqlite3_wal_checkpoint_v2(log->sqlite, "main", SQLITE_CHECKPOINT_PASSIVE, &frames,
 			&copied) != SQLITE_OK || frames != copied)
 		return -1;
@@ -137,14 +138,16 @@ int sqlite_log_reserve(struct sqlite_log *log, int64_t pages)
 	int64_t page_size;
 	sqlite3_int64 size;
 
+	if (pages <= log->reserved)
+		return 0;
 	if (!own || find_frame_size(log, own) < 0 || file->pMethods->xFileSize(file, &size) != SQLITE_OK)
 		return -1;
 	page_size = log->frame_size - FRAME_HEADER;
-	if (size >= pages * page_size)
+	log->reserved = size / page_size;
+	if (pages <= log->reserved)
 		return 0;
-	if (grow(file, (int)page_size, (pages + RESERVE_PAGES) * page_size) == 0)
-		return 0;
-	return grow(file, (int)page_size, pages * page_size);
+	return grow(file, (int)page_size, (pages + RESERVE_PAGES) * page_size) == 0
+		? 0 : grow(file, (int)page_size, pages * page_size);
 }
 
 /* ---- the limit ----------------------------------------------------------------------------- */
@@ -183,7 +186,7 @@ static int on_commit(void *arg, sqlite3 *sqlite, const char *name, int frames)
 	(void)sqlite;
 	(void)name;
 	log->frames = frames;
-	if (!file || find_frame_size(log, file) < 0)
+	if (!file || find_frame_size(log, file) < 0 || (frames < FRAMES_MIN && frames < log->frames_max))
 		return SQLITE_OK;
 	most = limit(log);
 	if (frames >= most && sqlite_log_checkpoint(log) == 0)

@@ -17,6 +17,7 @@ struct sqlite_log {
 	                       * nothing was committed since it was opened */
 	int64_t frame_size;   /* a frame's header and its page; 0: not known yet */
 	int64_t frames_max;   /* the most of them */
+	int64_t reserved;     /* pages that the database has room for; 0: not known */
 };
 
 /* Follows the commits of a connection that was just opened, in place of SQLite's automatic checkpoint: the log is
