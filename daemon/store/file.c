@@ -414,9 +414,13 @@ int store_file_open_source(const struct source *source, bool cut, struct runner 
 	struct error *error)
 {
 	struct store_file *file = file_new(source->path, runner);
+	int opened = opening_of_copy(source, cut, &file->checked, &file->opening, error);
 
-	return finish_opening(file, opening_of_copy(source, cut, &file->checked, &file->opening, error), ret_store,
-		error);
+	if (opened == 0) {
+		file->copies.directory = file->checked.directory;
+		file->copies.name = private_copy_name(&file->checked);
+	}
+	return finish_opening(file, opened, ret_store, error);
 }
 
 int store_file_open_copy(const char *path, struct runner *runner, struct store **ret_store,

@@ -100,5 +100,5 @@ int opening_of_copy(const struct source *source, bool cut, struct private_copy *
 	if (ret < 0 || schema_check(ret_opening->db, source->path, false, &ret_opening->version, error) < 0 ||
 		inspect_check_lineage(&ret_opening->inspection, source->path, ret_opening->db, error) < 0)
 		return -1;
-	return schema_accept(ret_opening->db, source->path, ret_opening->version, NULL, error);
+	return schema_accept(ret_opening->db, source->path, ret_opening->version, NULL, error) < 0 ? -1 : 0;
 }

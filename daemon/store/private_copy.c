@@ -28,14 +28,17 @@ static int make_directory_in(struct private_copy *copy, const char *parent, stru
 	if (ret < 0)
 		return -1;
 	made = mkdtemp(place.path);
+	copy->directory = made ? open(made, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (copy->directory < 0)
+		error_set(error, ERR_STORAGE, "%s: %s", parent, strerror(errno));
 	if (made) {
 		copy->path = mem_alloc(strlen(made) + sizeof "/imd.db");
 		strcat(strcpy(copy->path, made), "/imd.db");
-	} else {
-		error_set(error, ERR_STORAGE, "%s: %s", parent, strerror(errno));
 	}
+	if (copy->directory < 0)
+		private_copy_fini(copy);
 	trust_path_fini(&place);
-	return made ? 0 : -1;
+	return made && copy->path ? 0 : -1;
 }
 
 /* $TMPDIR may be for root alone (pam_tmpdir makes /tmp/user/0), which is of no use after root has become the owner
@@ -191,6 +194,11 @@ void private_copy_unlink(struct private_copy *copy)
 	release_signals(copy);
 }
 
+const char *private_copy_name(const struct private_copy *copy)
+{
+	return strrchr(copy->path, '/') + 1;
+}
+
 void private_copy_fini(struct private_copy *copy)
 {
 	if (!copy->path)
@@ -198,6 +206,8 @@ void private_copy_fini(struct private_copy *copy)
 	remove_files(copy);
 	*strrchr(copy->path, '/') = '\0';
 	rmdir(copy->path);
+	if (copy->directory >= 0)
+		close(copy->directory);
 	free(copy->path);
 	copy->path = NULL;
 }

@@ -9,6 +9,7 @@
 
 struct private_copy {
 	char *path;       /* of the copy of the database; its log and journal are beside it */
+	int directory;    /* that it is in; open with O_PATH */
 	sigset_t signals; /* the mask before: a signal that ends the process waits until the copy is gone */
 };
 
@@ -21,6 +22,8 @@ int private_copy_bytes(int from, int to);
 /* Removes the files, which stay readable for those who have opened them. The directory stays, because SQLite goes on
  * using the names in it, and nobody else may create these. Signals are delivered again. */
 void private_copy_unlink(struct private_copy *copy);
+/* The name of the database in its directory. */
+const char *private_copy_name(const struct private_copy *copy);
 /* Removes the directory, after the database was closed. Harmless if there is none. */
 void private_copy_fini(struct private_copy *copy);
 

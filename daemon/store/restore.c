@@ -133,7 +133,7 @@ static int finish(const struct trust_path *place, const char *new, time_t at, re
 	return sync_directory(place, error);
 }
 
-int restore_finish(const struct trust_path *place, restore_moved_fn *moved, void *arg, struct error *error)
+static int finish_new(const struct trust_path *place, restore_moved_fn *moved, void *arg, struct error *error)
 {
 	char *new = new_name(place->path);
 	struct stat status;
@@ -238,7 +238,7 @@ static int replace(const struct trust_path *place, struct store *copy, restore_m
 	unlinkat(place->directory, target.name, 0); /* unless it has been renamed */
 	free(target.name);
 	snapshot_close(&target.file);
-	return ret < 0 ? -1 : restore_finish(place, moved, arg, error);
+	return ret < 0 ? -1 : finish_new(place, moved, arg, error);
 }
 
 /* ---- the state ----------------------------------------------------------------------------- */
@@ -252,9 +252,16 @@ static int with_lock(const struct trust_path *place, struct store *copy, restore
 
 	if (source_open(place->path, SOURCE_MAY_BE_MISSING | SOURCE_EXCLUSIVE | SOURCE_ANY_CONTENT, &old, error) < 0)
 		return -1;
-	ret = copy ? replace(place, copy, moved, arg, error) : restore_finish(place, moved, arg, error);
+	ret = copy ? replace(place, copy, moved, arg, error) : finish_new(place, moved, arg, error);
 	source_close(&old);
 	return ret;
+}
+
+int restore_finish(const struct trust_path *place, restore_moved_fn *moved, void *arg, struct error *error)
+{
+	struct error inner;
+
+	return restore_check_none(place->path, &inner) == 0 ? 0 : with_lock(place, NULL, moved, arg, error);
 }
 
 /* An earlier restore is finished first, under a lock of its own: after it, the state is another file. */
@@ -265,7 +272,7 @@ int restore_state(const char *path, struct store *copy, restore_moved_fn *moved,
 
 	if (files_make_directory(path, error) < 0 || files_resolve(path, &place, error) < 0)
 		return -1;
-	ret = with_lock(&place, NULL, moved, arg, error);
+	ret = restore_finish(&place, moved, arg, error);
 	if (ret == 0)
 		ret = with_lock(&place, copy, moved, arg, error);
 	trust_path_fini(&place);

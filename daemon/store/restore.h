@@ -18,7 +18,8 @@ typedef void restore_moved_fn(void *arg, const char *from, const char *to);
  * Fails if a process uses the state. -1 with ERR_STORAGE: the state is as it was, or a restore that counts is to be
  * finished. */
 int restore_state(const char *path, struct store *copy, restore_moved_fn *moved, void *arg, struct error *error);
-/* Finishes a restore that counts; 0 also if there is none. `moved` may be NULL. -1 with ERR_STORAGE. */
+/* Finishes a restore that counts; 0 also if there is none. `moved` may be NULL. -1 with ERR_STORAGE, also if a process
+ * uses the state. */
 int restore_finish(const struct trust_path *place, restore_moved_fn *moved, void *arg, struct error *error);
 /* Refuses a state with a restore that is to be finished. */
 int restore_check_none(const char *path, struct error *error);
