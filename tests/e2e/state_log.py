@@ -127,6 +127,21 @@ def an_incomplete_last_transaction_is_ignored_and_reported():
 
 
 @case
+def damage_of_a_last_transaction_that_the_file_has_is_refused():
+    """That shows that it was whole once."""
+    path = make_killed(new_path("state.db"), UPDATES)
+    log = Log(path + "-wal")
+    rows = sqlite3.connect(path)
+    rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    rows.close()
+    log.restore()
+    os.chmod(path + "-wal", 0o600)
+    checked(path, 0, f"sound: groups=1 revisions={UPDATES} ")
+    log.flip(log.at(log.count - 1) + FRAME_HEADER + 1000)
+    refused_by_both(path, rf"-wal is damaged in frame {log.count} of {log.count}: ")
+
+
+@case
 def a_log_that_was_cut_in_a_frame_is_good():
     whole = make_killed(new_path("state.db"), UPDATES)
     size = os.path.getsize(whole + "-wal")
