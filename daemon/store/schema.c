@@ -440,12 +440,6 @@ static int write_changes(struct db *db, int64_t version, const struct id_source 
 /* 1: something was written. One transaction, so that no file of this version that is in use ever has no incarnation. */
 static int bring_up_to_date(struct db *db, int64_t version, const struct id_source *ids, struct error *error)
 {
-	int64_t lacks = 0;
-
-	if (version == SCHEMA_VERSION && ids && lacks_incarnation(db, &lacks, error) < 0)
-		return -1;
-	if (version == SCHEMA_VERSION && lacks == 0)
-		return 0;
 	if (write_changes(db, version, ids, error) < 0) {
 		db_rollback(db);
 		return -1;
@@ -501,12 +495,16 @@ static int end_try(struct db *db, struct error *error)
 
 int schema_accept(struct db *db, const char *name, int64_t version, const struct id_source *ids, struct error *error)
 {
+	int64_t lacks = 0;
+
 	if (!ids)
-		return bring_up_to_date(db, version, NULL, error);
-	if (version < SCHEMA_VERSION && end_try(db, error) < 0)
+		return version < SCHEMA_VERSION ? bring_up_to_date(db, version, NULL, error) : 0;
+	if (version < SCHEMA_VERSION ? end_try(db, error) < 0 : lacks_incarnation(db, &lacks, error) < 0)
 		return -1;
 	/* The log comes first: a journal of all that follows could not be told from that of another file (rollback.h). */
-	return use_wal(db, name, error) < 0 ? -1 : bring_up_to_date(db, version, ids, error);
+	if (use_wal(db, name, error) < 0)
+		return -1;
+	return version < SCHEMA_VERSION || lacks ? bring_up_to_date(db, version, ids, error) : 0;
 }
 
 int schema_set_up(struct db *db, const char *name, const struct id_source *ids, struct error *error)
