@@ -310,7 +310,7 @@ def a_copy_is_gone_back_to():
     with open(os.path.join(SOURCE, "man", "imd.8"), encoding="utf-8") as file:
         commands = re.findall(r"^# (.*)$", file.read(), re.M)
     begin = next(index for index, command in enumerate(commands) if command.startswith("systemctl stop imd.socket "))
-    for command in commands[begin:begin + 4]:
+    for command in commands[begin:begin + 3]:
         box.run(box.imctl, "ping")
         box.good("sh", "-c", f"cd /root && {command}")
     with box.client() as client:
