@@ -61,6 +61,8 @@ int state_open(const char *path, const struct id_source *ids, struct event_base 
 		return error_set(error, ERR_INTERNAL, "cannot set up a thread for the state");
 	if (store_file_open(path, ids, runner, ret_store, error) < 0)
 		return -1;
+	if (store_file_restored(*ret_store))
+		log_event(LEVEL_NOTICE, "restore-finished", LOG_STR("state", path));
 	if (store_file_notice(*ret_store, &notice))
 		log_event(LEVEL_WARNING, "log-incomplete", LOG_STR("notice", notice.text));
 	return 0;

@@ -319,6 +319,11 @@ int store_file_verify(struct store *store, struct error *error)
 	return load_check_orphans(db, error);
 }
 
+bool store_file_restored(const struct store *store)
+{
+	return ((const struct store_file *)store)->opening.restored;
+}
+
 bool store_file_notice(struct store *store, struct error *ret_notice)
 {
 	const struct store_file *file = file_of(store);

@@ -46,7 +46,8 @@ int opening_for_use(const char *name, struct opening *ret_opening, struct error 
 	if (files_resolve(name, &place, error) < 0)
 		return -1;
 	ret = restore_finish(&place, NULL, NULL, error);
-	if (ret == 0)
+	ret_opening->restored = ret > 0;
+	if (ret >= 0)
 		ret = open_place(place.path, name, ret_opening, error);
 	trust_path_fini(&place);
 	return ret;

@@ -11,6 +11,7 @@
 
 struct opening {
 	struct db *db;   /* NULL: it is not open; else to be closed by the caller, also after an error */
+	bool restored;   /* a restore that had been interrupted was finished first */
 	int64_t version; /* of the schema that was found; the tables are of SCHEMA_VERSION */
 	struct inspection inspection;
 };

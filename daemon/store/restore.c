@@ -27,12 +27,14 @@ static const char *base_name(const char *path)
 
 /* ---- names --------------------------------------------------------------------------------- */
 
-/* The new database, from the moment when the restore counts. */
+/* The new database, from the moment when the restore counts. No user chooses such a name by accident. */
 static char *new_name(const char *path)
 {
+	const char *base = base_name(path);
 	struct buf name = BUF_INIT;
 
-	buf_addf(&name, "%s-restore", path);
+	buf_add(&name, path, (size_t)(base - path));
+	buf_addf(&name, ".%s.imd-restore", base);
 	buf_add_char(&name, '\0');
 	return name.data;
 }
@@ -133,6 +135,20 @@ static int finish(const struct trust_path *place, const char *new, time_t at, re
 	return sync_directory(place, error);
 }
 
+/* What is not complete was not made by a restore, and the old files stay. */
+static int check_new(const char *new, off_t size, struct error *error)
+{
+	enum { PAGE_SIZE_MIN = 512 };
+	struct source source;
+
+	if (size < PAGE_SIZE_MIN)
+		return error_set(error, ERR_STORAGE, "%s is not a restored state; remove it", new);
+	if (source_open(new, 0, &source, error) < 0)
+		return -1;
+	source_close(&source);
+	return 0;
+}
+
 static int finish_new(const struct trust_path *place, restore_moved_fn *moved, void *arg, struct error *error)
 {
 	char *new = new_name(place->path);
@@ -140,8 +156,8 @@ static int finish_new(const struct trust_path *place, restore_moved_fn *moved, v
 	int ret = 0;
 
 	if (fstatat(place->directory, base_name(new), &status, AT_SYMLINK_NOFOLLOW) == 0)
-		ret = files_check_status(&status, geteuid(), new, error) < 0 ? -1 :
-			finish(place, new, status.st_mtim.tv_sec, moved, arg, error);
+		ret = files_check_status(&status, geteuid(), new, error) < 0 || check_new(new, status.st_size, error) < 0 ?
+			-1 : finish(place, new, status.st_mtim.tv_sec, moved, arg, error);
 	else if (errno != ENOENT)
 		ret = failed("opened", new, error);
 	free(new);
@@ -261,7 +277,9 @@ int restore_finish(const struct trust_path *place, restore_moved_fn *moved, void
 {
 	struct error inner;
 
-	return restore_check_none(place->path, &inner) == 0 ? 0 : with_lock(place, NULL, moved, arg, error);
+	if (restore_check_none(place->path, &inner) == 0)
+		return 0;
+	return with_lock(place, NULL, moved, arg, error) < 0 ? -1 : 1;
 }
 
 /* An earlier restore is finished first, under a lock of its own: after it, the state is another file. */
@@ -273,7 +291,7 @@ int restore_state(const char *path, struct store *copy, restore_moved_fn *moved,
 	if (files_make_directory(path, error) < 0 || files_resolve(path, &place, error) < 0)
 		return -1;
 	ret = restore_finish(&place, moved, arg, error);
-	if (ret == 0)
+	if (ret >= 0)
 		ret = with_lock(&place, copy, moved, arg, error);
 	trust_path_fini(&place);
 	return ret;

@@ -1,7 +1,7 @@
-/* Has a state go back to a copy. The files of a state are several, and no call renames them all at once: so the new
- * database gets the name FILE-restore first, when it is complete and durable. From then on the restore counts: whoever
- * finds that file moves the old files aside and renames it to FILE, in this order. A crash before that leaves the old
- * state, one after it the new one. */
+/* Replaces a state by a copy. The files of a state are several, and no call renames them all at once: so the new
+ * database gets the name .FILE.imd-restore first, when it is complete and durable. From then on the restore counts:
+ * whoever finds that file moves the old files aside and renames it to FILE, in this order. A crash before that leaves
+ * the old state, one after it the new one. */
 #ifndef IMD_STORE_RESTORE_H
 #define IMD_STORE_RESTORE_H
 
@@ -18,7 +18,7 @@ typedef void restore_moved_fn(void *arg, const char *from, const char *to);
  * Fails if a process uses the state. -1 with ERR_STORAGE: the state is as it was, or a restore that counts is to be
  * finished. */
 int restore_state(const char *path, struct store *copy, restore_moved_fn *moved, void *arg, struct error *error);
-/* Finishes a restore that counts; 0 also if there is none. `moved` may be NULL. -1 with ERR_STORAGE, also if a process
+/* Finishes a restore that counts: 1; 0 if there is none. `moved` may be NULL. -1 with ERR_STORAGE, also if a process
  * uses the state. */
 int restore_finish(const struct trust_path *place, restore_moved_fn *moved, void *arg, struct error *error);
 /* Refuses a state with a restore that is to be finished. */

@@ -89,6 +89,8 @@ int store_file_open_copy(const char *path, struct runner *runner, struct store *
  * damage. */
 int store_file_open_source(const struct source *source, bool cut, struct runner *runner, struct store **ret_store,
 	struct error *error);
+/* Whether opening the file has finished a restore that had been interrupted. */
+bool store_file_restored(const struct store *store);
 /* What a user should know of a file that is good all the same; false if there is nothing. */
 bool store_file_notice(struct store *store, struct error *ret_notice);
 /* Looks through the whole file for what loading it might not meet: damage, and rows of graphs that do not exist. */

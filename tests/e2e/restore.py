@@ -216,21 +216,39 @@ def root_restores_for_the_owner_of_the_state():
 
 # ---- interrupted -----------------------------------------------------------------------------------------------
 
+def restoring(path):
+    """The name of the new database while a restore is finished."""
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.imd-restore")
+
+
+@case
+def a_file_that_no_restore_has_made_is_refused():
+    for content in (b"", b"not a database\n" * 100):
+        path, _ = make_states()
+        with open(restoring(path), "wb") as file:
+            file.write(content)
+        os.chmod(restoring(path), 0o600)
+        before = prints(path)
+        refused(path, "is not a (restored state|state file of imd)")
+        equal(prints(path), before, "the files after a refused start")
+
+
 @case
 def a_restore_that_was_interrupted_is_finished_by_the_next_start():
     for moved in ((), ("-wal",), ("-wal", "")):
         path, copy = make_states()
-        shutil.copyfile(copy, path + "-restore")
-        os.chmod(path + "-restore", 0o600)
-        os.utime(path + "-restore", (1000000000, 1000000000))
+        shutil.copyfile(copy, restoring(path))
+        os.chmod(restoring(path), 0o600)
+        os.utime(restoring(path), (1000000000, 1000000000))
         kept = path + ".before-restore-20010909T014640Z"
         for suffix in moved:
             os.rename(path + suffix, kept + suffix)
         before = prints(path)
-        checked(path, 1, "-restore is there: a restore was interrupted; start imd to finish it")
+        checked(path, 1, r"\.imd-restore is there: a restore was interrupted; start imd to finish it")
         equal(prints(path), before, "the files after a check")
         with Daemon("--mock-delay=1h", state_option(path)) as imd:
             equal(imd.client().ok("SPEC").one("SPEC")["version"], "1", "version of the state")
+            matches(r"^<5>restore-finished ", imd.log(), "the log")
         equal(sorted(os.listdir(os.path.dirname(path))),
               sorted(os.path.basename(name) for name in (path, kept, kept + "-wal")), "the directory")
         has_revisions(path, 1)
@@ -241,12 +259,12 @@ def a_restore_that_was_interrupted_is_finished_by_the_next_start():
 def a_start_beside_a_daemon_finishes_no_restore():
     path, copy = make_states()
     with Daemon("--mock-delay=1h", state_option(path)) as imd:
-        shutil.copyfile(copy, path + "-restore")
-        os.chmod(path + "-restore", 0o600)
+        shutil.copyfile(copy, restoring(path))
+        os.chmod(restoring(path), 0o600)
         before = sorted(os.listdir(os.path.dirname(path)))
         refused(path, "in use by another process")
         equal(sorted(os.listdir(os.path.dirname(path))), before, "the directory")
-        os.unlink(path + "-restore")
+        os.unlink(restoring(path))
         imd.client().ok("UPDATE 2 4 quiet=yes")
     has_revisions(path, 4)
 
