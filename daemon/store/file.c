@@ -106,15 +106,22 @@ static int file_load(struct store *store, struct core *core, struct store_histor
 
 /* ---- commits ------------------------------------------------------------------------------- */
 
-static int check_identity(struct store_file *file, int64_t log_size)
+static int check_identity(struct store_file *file, const struct db_sizes *sizes)
 {
-	file->harmed = file->identity.directory >= 0 && identity_check(&file->identity, log_size, &file->harm) < 0;
+	file->harmed = file->identity.directory >= 0 && identity_check(&file->identity, sizes, &file->harm) < 0;
 	return file->harmed ? -1 : 0;
 }
 
-static int on_committing(void *arg, int64_t log_size)
+static int on_committing(void *arg, const struct db_sizes *sizes)
 {
-	return check_identity(arg, log_size);
+	return check_identity(arg, sizes);
+}
+
+static int check_files(struct store_file *file)
+{
+	const struct db_sizes sizes = db_sizes(file->db);
+
+	return check_identity(file, &sizes);
 }
 
 typedef int write_fn(struct store_file *file, struct error *error);
@@ -122,14 +129,14 @@ typedef int write_fn(struct store_file *file, struct error *error);
 /* The files are checked when all is durable (on_committing); and before, if they were wrong the last time. */
 static int write_checked(struct store_file *file, write_fn *write, struct error *error)
 {
-	int ret = file->harmed ? check_identity(file, db_log_size(file->db)) : 0;
+	int ret = file->harmed ? check_files(file) : 0;
 
 	if (ret == 0) {
 		ret = write(file, error);
 		file->untrimmed = file->untrimmed || ret < 0;
 		trim_log(file);
 		if (ret < 0 && !file->harmed) /* it may be why */
-			check_identity(file, db_log_size(file->db));
+			check_files(file);
 	}
 	if (file->harmed && ret < 0)
 		*error = file->harm;
@@ -285,7 +292,7 @@ static void fetches_free(struct store_file *file)
 /* What is in the place of a file that is gone is left alone. */
 static void close_database(struct store_file *file)
 {
-	if (file->identity.directory >= 0 && check_identity(file, db_log_size(file->db)) < 0) {
+	if (file->identity.directory >= 0 && check_files(file) < 0) {
 		save_log(file);
 		db_keep_files(file->db);
 	}

@@ -132,6 +132,16 @@ static int look(const struct identity *identity, enum state_file file, struct st
 	return fstatat(identity->directory, name_in(identity->paths[file]), ret_status, AT_SYMLINK_NOFOLLOW);
 }
 
+/* What was in the log is in memory, too; the database can only be restored. */
+static int cut(const char *what, enum state_file file, off_t size, off_t expected, const char *path, struct error *error)
+{
+	static const char *const advice[] = {"stop imd and restore a copy with \"imd --restore\"",
+		"try again, or save the state with \"imctl backup\" and start imd on the copy"};
+
+	return error_set(error, ERR_STORAGE, "%s was cut to %jd of %jd bytes; %s: %s", what, (intmax_t)size,
+		(intmax_t)expected, advice[file], path);
+}
+
 static int check_file(const struct identity *identity, enum state_file file, off_t size, struct error *error)
 {
 	static const char *const what[] = {"the state file", "the log of the state"};
@@ -142,17 +152,13 @@ static int check_file(const struct identity *identity, enum state_file file, off
 		return errno == ENOENT ? gone(what[file], path, error) : check_failed(path, error);
 	if (!id_equal_file(&identity->ids[file], &status))
 		return replaced(what[file], path, error);
-	if (status.st_size < size)
-		return error_set(error, ERR_STORAGE, "%s was cut to %jd of %jd bytes; try again, or save the state with "
-			"\"imctl backup\" and start imd on the copy: %s", what[file], (intmax_t)status.st_size,
-			(intmax_t)size, path);
-	return 0;
+	return status.st_size < size ? cut(what[file], file, status.st_size, size, path, error) : 0;
 }
 
-int identity_check(const struct identity *identity, off_t log_size, struct error *error)
+int identity_check(const struct identity *identity, const struct db_sizes *sizes, struct error *error)
 {
-	if (check_directory(identity, error) < 0 || check_file(identity, STATE_DATABASE, 0, error) < 0 ||
-		check_file(identity, STATE_LOG, log_size, error) < 0)
+	if (check_directory(identity, error) < 0 || check_file(identity, STATE_DATABASE, sizes->file, error) < 0 ||
+		check_file(identity, STATE_LOG, sizes->log, error) < 0)
 		return -1;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "files.h"
+#include "sqlite.h"
 
 struct file_id {
 	dev_t device;
@@ -30,9 +31,9 @@ void identity_fini(struct identity *identity);
 /* The name of the database in its directory. */
 const char *identity_name(const struct identity *identity);
 
-/* Whether the directory and both files are still there under their names, and the log has at least `log_size` bytes.
+/* Whether the directory and both files are still there under their names, and have these sizes at least.
  * -1 with ERR_STORAGE, and a text that says what to do. */
-int identity_check(const struct identity *identity, off_t log_size, struct error *error);
+int identity_check(const struct identity *identity, const struct db_sizes *sizes, struct error *error);
 /* Whether the database is in its place, and no other file is in that of the log: then the database can take what the
  * log has, which nobody else will add to it. */
 bool identity_keeps_database(const struct identity *identity);

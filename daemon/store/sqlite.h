@@ -31,17 +31,22 @@ void db_trust_schema(struct db *db);
 /* The path of the file, absolute and without symbolic links. */
 const char *db_path(const struct db *db);
 
+/* The bytes that the files must have at least; somebody has cut a shorter one. */
+struct db_sizes {
+	int64_t file;
+	int64_t log; /* 0 also if nothing was committed since it was opened */
+};
+
 /* The log: what was committed and is not in the file yet (sqlite_log.h).
  *
- * db_watch: `committing` is called when a commit is durable and before it counts, with the bytes that the log has then;
- * -1 has the commit fail. */
-void db_watch(struct db *db, int (*committing)(void *arg, int64_t log_size), void *arg);
+ * db_watch: `committing` is called when a commit is durable and before it counts, with the sizes that the files must
+ * have then; -1 has the commit fail. */
+void db_watch(struct db *db, int (*committing)(void *arg, const struct db_sizes *sizes), void *arg);
 /* Whether the next transaction begins the log. */
 bool db_log_begins(const struct db *db);
 /* Whether a file did not take what was written to it, since this was asked last. */
 bool db_write_failed(struct db *db);
-/* The bytes of the log that count; 0 if there are none, or nothing was committed since it was opened. */
-int64_t db_log_size(struct db *db);
+struct db_sizes db_sizes(struct db *db);
 /* Writes what somebody has cut off the log into it again. -1: that failed, or is not in memory. */
 int db_mend_log(struct db *db);
 /* Copies all of the log into the file. -1: it failed, and nothing is lost. */

@@ -2,7 +2,7 @@
 #ifndef IMD_STORE_SQLITE_DB_H
 #define IMD_STORE_SQLITE_DB_H
 
-#include "proto/error.h"
+#include "sqlite.h"
 #include "sqlite_layer.h"
 #include "sqlite_log.h"
 
@@ -12,7 +12,7 @@ struct db {
 	char *name; /* for messages */
 	struct sqlite_log log;
 	struct sqlite_watch watch;
-	int (*committing)(void *arg, int64_t log_size); /* of db_watch; NULL: none */
+	int (*committing)(void *arg, const struct db_sizes *sizes); /* of db_watch; NULL: none */
 	void *committing_arg;
 };
 

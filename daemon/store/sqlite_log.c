@@ -70,6 +70,33 @@ int64_t sqlite_log_size(struct sqlite_log *log)
 	return file && valid_size(log, file, &size) == 0 ? size : 0;
 }
 
+/* ---- the database -------------------------------------------------------------------------- */
+
+static sqlite3_file *database_file(const struct sqlite_log *log)
+{
+	sqlite3_file *file = NULL;
+
+	sqlite3_file_control(log->sqlite, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	return file;
+}
+
+static bool database_is_cut(const struct sqlite_log *log)
+{
+	sqlite3_file *file = database_file(log);
+	sqlite3_int64 size;
+
+	return file->pMethods->xFileSize(file, &size) != SQLITE_OK || size < log->file_size;
+}
+
+static void note_file_size(struct sqlite_log *log)
+{
+	sqlite3_file *file = database_file(log);
+	sqlite3_int64 size;
+
+	if (file->pMethods->xFileSize(file, &size) == SQLITE_OK)
+		log->file_size = size;
+}
+
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
 static bool is_whole(struct sqlite_log *log)
@@ -79,7 +106,7 @@ static bool is_whole(struct sqlite_log *log)
 	int64_t valid;
 
 	return file && valid_size(log, file, &valid) == 0 && file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
-		size >= valid;
+		size >= valid && !database_is_cut(log);
 }
 
 int sqlite_log_mend(struct sqlite_log *log)
@@ -93,11 +120,14 @@ int sqlite_log_mend(struct sqlite_log *log)
 /* If all frames are in the database, the next transaction begins the log again. */
 int sqlite_log_checkpoint(struct sqlite_log *log)
 {
-	int frames, copied;
+	int frames, copied, code;
 
 	log->reserved = 0;
-	if (!is_whole(log) || sqlite3_wal_checkpoint_v2(log->sqlite, "main", SQLITE_CHECKPOINT_PASSIVE, &frames,
-			&copied) != SQLITE_OK || frames != copied)
+	if (!is_whole(log))
+		return -1;
+	code = sqlite3_wal_checkpoint_v2(log->sqlite, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+	note_file_size(log); /* also of a part */
+	if (code != SQLITE_OK || frames != copied)
 		return -1;
 	log->frames = 0;
 	return 0;
@@ -114,14 +144,6 @@ int sqlite_log_empty(struct sqlite_log *log)
 }
 
 /* ---- room ---------------------------------------------------------------------------------- */
-
-static sqlite3_file *database_file(const struct sqlite_log *log)
-{
-	sqlite3_file *file = NULL;
-
-	sqlite3_file_control(log->sqlite, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-	return file;
-}
 
 /* SQLite allocates what a hint asks for if it knows by which amount a file grows. */
 static int grow(sqlite3_file *file, int page_size, sqlite3_int64 size)
@@ -140,14 +162,18 @@ int sqlite_log_reserve(struct sqlite_log *log, int64_t pages)
 
 	if (pages <= log->reserved)
 		return 0;
-	if (!own || find_frame_size(log, own) < 0 || file->pMethods->xFileSize(file, &size) != SQLITE_OK)
+	if (!own || find_frame_size(log, own) < 0 || file->pMethods->xFileSize(file, &size) != SQLITE_OK ||
+		size < log->file_size)
 		return -1;
 	page_size = log->frame_size - FRAME_HEADER;
 	log->reserved = size / page_size;
 	if (pages <= log->reserved)
 		return 0;
-	return grow(file, (int)page_size, (pages + RESERVE_PAGES) * page_size) == 0
-		? 0 : grow(file, (int)page_size, pages * page_size);
+	if (grow(file, (int)page_size, (pages + RESERVE_PAGES) * page_size) < 0 &&
+		grow(file, (int)page_size, pages * page_size) < 0)
+		return -1;
+	note_file_size(log);
+	return 0;
 }
 
 /* ---- the limit ----------------------------------------------------------------------------- */
@@ -212,6 +238,7 @@ static int64_t find_limit(sqlite3 *sqlite)
 void sqlite_log_init(struct sqlite_log *log, struct sqlite3 *sqlite)
 {
 	*log = (struct sqlite_log){.sqlite = sqlite, .frames = -1, .frames_max = find_limit(sqlite)};
+	note_file_size(log);
 	sqlite3_wal_hook(sqlite, on_commit, log);
 }
 

@@ -18,6 +18,7 @@ struct sqlite_log {
 	int64_t frame_size;   /* a frame's header and its page; 0: not known yet */
 	int64_t frames_max;   /* the most of them */
 	int64_t reserved;     /* pages that the database has room for; 0: not known */
+	int64_t file_size;    /* bytes of the database after it was changed last; 0: not known */
 };
 
 /* Follows the commits of a connection that was just opened, in place of SQLite's automatic checkpoint: the log is

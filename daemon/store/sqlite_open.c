@@ -22,15 +22,17 @@
 static int on_committing(void *arg, int64_t pages)
 {
 	struct db *db = arg;
+	struct db_sizes sizes;
 
 	if (sqlite_log_reserve(&db->log, pages) < 0) {
 		db->watch.write_failed = true;
 		return -1;
 	}
-	return db->committing ? db->committing(db->committing_arg, db->watch.log_end) : 0;
+	sizes = (struct db_sizes){.file = db->log.file_size, .log = db->watch.log_end};
+	return db->committing ? db->committing(db->committing_arg, &sizes) : 0;
 }
 
-void db_watch(struct db *db, int (*committing)(void *arg, int64_t log_size), void *arg)
+void db_watch(struct db *db, int (*committing)(void *arg, const struct db_sizes *sizes), void *arg)
 {
 	db->committing = committing;
 	db->committing_arg = arg;
@@ -44,9 +46,9 @@ bool db_write_failed(struct db *db)
 	return failed;
 }
 
-int64_t db_log_size(struct db *db)
+struct db_sizes db_sizes(struct db *db)
 {
-	return sqlite_log_size(&db->log);
+	return (struct db_sizes){.file = db->log.file_size, .log = sqlite_log_size(&db->log)};
 }
 
 bool db_log_begins(const struct db *db)

@@ -205,6 +205,20 @@ def a_log_that_is_cut_loses_nothing_that_was_answered():
 
 
 @case
+def a_database_that_is_cut_is_reported():
+    """What was in it is lost; nothing that is answered depends on it."""
+    for size in (0, 1, 4096):
+        place = Place()
+        with place.daemon() as imd, imd.client() as client, imd.client() as watcher:
+            watcher.ok("WATCH GRAPHS")
+            declare(client, watcher, "UPDATE 3 1")
+            os.truncate(place.state, size)
+            for _ in range(3):
+                client.fails("UPDATE 5 2", "storage", f"the state file was cut to {size} of [0-9]+ bytes; stop imd")
+            equal(os.path.getsize(place.state), size, "the size of the file")
+
+
+@case
 def a_rollout_stands_still_until_the_log_is_back():
     place = Place()
     with place.daemon() as imd, imd.client() as client, imd.client() as watcher:
