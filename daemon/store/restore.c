@@ -22,7 +22,9 @@ static int failed(const char *what, const char *path, struct error *error)
 
 static const char *base_name(const char *path)
 {
-	return strrchr(path, '/') + 1;
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
 }
 
 /* ---- names --------------------------------------------------------------------------------- */
