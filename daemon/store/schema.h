@@ -10,9 +10,10 @@ enum { SCHEMA_VERSION = 4 };
  *
  * daemon.incarnation is an ID that is new with each state, and with each use of a copy. NULL means that the file was
  * never in use, and so does a journal mode other than WAL, as of a dump that was read back: opening such a file for
- * use assigns an ID (schema_set_up). A copy made by BACKUP has both, so each use of it
- * is a history of its own: it numbers its events differently, and its graphs get other IDs. Event numbers can be
- * compared within one incarnation alone.
+ * use assigns an ID (schema_accept). A copy made by BACKUP has a NULL incarnation and another journal mode, so each use
+ * of it is a history of its own: it numbers its events differently, and its graphs get other IDs. Event numbers can be
+ * compared only within one incarnation. A crash between the change of the journal mode and the transaction leaves the
+ * incarnation of the dump.
  *
  * daemon.commits counts: every transaction that writes to the file raises it by exactly one, so each one in the
  * write-ahead log does. This tells whether a log belongs to the file that it is beside. Let C be the number of
@@ -36,8 +37,6 @@ int schema_try(struct db *db, int64_t version, struct error *error);
  * incarnation if it has none. 1: what is stored has changed by that; 0: it has not. Without `ids` the database is a
  * copy that is only read: it gets no incarnation and no log, and must not have been tried. */
 int schema_accept(struct db *db, const char *name, int64_t version, const struct id_source *ids, struct error *error);
-/* All of this at once. */
-int schema_set_up(struct db *db, const char *name, const struct id_source *ids, struct error *error);
 /* To be called in each transaction that writes: has the one that begins a log write the version again, and with it the
  * header of the file. So the version is that of the log, also if the log is beside an older file. */
 int schema_mark_log(struct db *db, struct error *error);

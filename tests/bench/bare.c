@@ -130,7 +130,10 @@ static void open_file(const char *path)
 {
 	static const struct id_source ids = {.new_id = no_id};
 
-	if (db_open(path, path, false, &db, &error) < 0 || schema_set_up(db, path, &ids, &error) < 0)
+	int64_t version;
+
+	if (db_open(path, path, false, &db, &error) < 0 || schema_check(db, path, true, &version, &error) < 0 ||
+		schema_try(db, version, &error) < 0 || schema_accept(db, path, version, &ids, &error) < 0)
 		bench_die("%s", error.text);
 	for (int i = 0; i < TABLE_COUNT; i++)
 		describe(tables[i]);
