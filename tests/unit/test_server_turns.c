@@ -118,7 +118,9 @@ static void no_id(void *arg, struct id *ret_id)
 /* One node in a slot far away, as after a group was made much smaller. */
 START_TEST(a_listing_stops_after_many_free_slots)
 {
-	struct node node = {.slot = FAR_SLOT, .state = NODE_RUNNING, .id = {{1}}, .created_us = 1, .started_us = 1};
+	struct node node = {.slot = FAR_SLOT, .state = NODE_RUNNING, .id = {{1}}, .revision = 1, .created_us = 1,
+		.started_us = 1};
+	struct spec spec = {.revision = 1, .created_us = 1};
 	struct core_config config;
 	struct listing listing;
 	struct buf buf = BUF_INIT;
@@ -131,6 +133,7 @@ START_TEST(a_listing_stops_after_many_free_slots)
 	core_config_default(&config);
 	config.new_id = no_id;
 	core_init(&core, &config);
+	ck_assert_msg(core_load_spec(&core, "default", &spec, &error) == 0, "%s", error.text);
 	ck_assert_msg(core_load_node(&core, "default", &node, &ref, &error) == 0, "%s", error.text);
 	listing_init(&listing);
 	listing_of_group(&listing, PARTS(PART_NODES), core_group_find(&core, "default"));
