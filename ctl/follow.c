@@ -395,7 +395,7 @@ static int ask_tasks(struct look *look)
 static int finish_lost(struct follow *follow)
 {
 	if (follow->watch.replaced)
-		say("imd came back with another state, without graph %s: it is unknown how that ended", head_of(follow));
+		say("imd has a different state without graph %s; its outcome is unknown", head_of(follow));
 	else if (follow->watch.away)
 		say("imd came back without graph %s", head_of(follow));
 	else

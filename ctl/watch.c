@@ -124,7 +124,7 @@ int watch_begin(struct watch *watch)
 
 static const char *reason_of(const struct watch *watch)
 {
-	return watch->away ? "imd went away" : "lagged behind";
+	return watch->away ? "connection lost" : "lagged behind";
 }
 
 /* ERR gone that begins with an incarnation, which is not the one that was asked for. */
@@ -140,10 +140,10 @@ static void say_anew(const struct watch *watch)
 	if (watch->silent)
 		return;
 	if (watch->replaced)
-		say("%s; reconnected, but the state of imd is another one, restored or new; restarting from a full listing",
+		say("%s; reconnected, but imd has a different state (restored or new); restarting from a full listing",
 			reason_of(watch));
 	else
-		say("%s; connected again, but events behind %" PRIu64 " are lost: watching anew",
+		say("%s; reconnected, but events after %" PRIu64 " were lost; restarting from a full listing",
 			reason_of(watch), watch->seen.seq);
 }
 
@@ -164,7 +164,7 @@ static void resume(struct watch *watch, const struct line *ok)
 {
 	note_incarnation(watch, ok);
 	if (!watch->silent)
-		say("%s; connected again, resuming behind event %" PRIu64, reason_of(watch), watch->seen.seq);
+		say("%s; reconnected, resuming after event %" PRIu64, reason_of(watch), watch->seen.seq);
 	if (watch->gap == GAP_NONE)
 		watch->gap = GAP_RESUMED;
 }
@@ -200,7 +200,7 @@ static int try_to_connect(struct watch *watch)
 
 static void say_away(const struct watch *watch, const char *what)
 {
-	say("imd went away and %s: %s", what, watch->ctl->client.why);
+	say("connection lost; imd %s: %s", what, watch->ctl->client.why);
 }
 
 /* Lets the delay pass and makes the next one longer. That imd stays away is said once, when it has

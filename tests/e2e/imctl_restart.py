@@ -50,12 +50,12 @@ def run(scripts, *args):
         return Client(daemon.path).run(*args), daemon.requests
 
 
-def resuming(seq, why="imd went away"):
-    return f"imctl: {why}; connected again, resuming behind event {seq}\n"
+def resuming(seq, why="connection lost"):
+    return f"imctl: {why}; reconnected, resuming after event {seq}\n"
 
 
-def anew(seq, why="imd went away"):
-    return f"imctl: {why}; connected again, but events behind {seq} are lost: watching anew\n"
+def anew(seq, why="connection lost"):
+    return f"imctl: {why}; reconnected, but events after {seq} were lost; restarting from a full listing\n"
 
 
 def node_event(seq, state):
@@ -121,8 +121,8 @@ def test_gone():
 
 
 INCARNATION, ANOTHER = "0f1e2d3c-4b5a-4678-8796-a5b4c3d2e1f0", "1f0e3dad-9990-4b5f-8c3a-2f1f4d0c6e7b"
-REPLACED = f"ERR gone incarnation={ANOTHER} is the one of the state\n"
-SAID_REPLACED = "imctl: imd went away; reconnected, but the state of imd is another one, restored or new; " \
+REPLACED = f"ERR gone incarnation={ANOTHER} is the current one; since=3 belongs to another\n"
+SAID_REPLACED = "imctl: connection lost; reconnected, but imd has a different state (restored or new); " \
     "restarting from a full listing\n"
 
 
@@ -131,7 +131,7 @@ def ok(seq, incarnation=INCARNATION):
 
 
 def came_back_without(graph):
-    return f"imctl: imd came back with another state, without graph {graph}: it is unknown how that ended\n"
+    return f"imctl: imd has a different state without graph {graph}; its outcome is unknown\n"
 
 
 def test_incarnations():
@@ -200,7 +200,7 @@ def test_comes_back_late():
     with FakeDaemon(plays([STREAM]), path) as daemon:
         process = Client(path).start("nodes", "stream")
         read_until(process, "unhealthy")
-    said = read_until(process, "^imctl: imd went away and cannot be reached; trying", messages=True)
+    said = read_until(process, "^imctl: connection lost; imd cannot be reached; trying", messages=True)
     results.equal("no socket for long: said once", said.count("\n"), 1)
     with FakeDaemon(plays(["OK seq=4\n" + ENOUGH]), path) as daemon:
         _, err, status = finish(process)
@@ -231,7 +231,7 @@ def test_interrupted_while_away():
             tried.wait(TIMEOUT)
             _, err, status = finish(process, signal.SIGINT)
         results.case(f"Ctrl-C while imd is away from {args[0]}", status == 130 and err.endswith(
-            "imctl: imd went away and was not back yet: the connection was closed\n"
+            "imctl: connection lost; imd was not back yet: the connection was closed\n"
             f"imctl: interrupted{afterword}\n"), (status, err))
     done, _ = run([[STREAM]], "nodes", "stream", "--timeout=300ms")
     results.case("--timeout while imd is away", done.returncode == 124 and
@@ -584,7 +584,7 @@ def test_real_restart_with_state():
                 shown = before + out
                 results.equal(f"{case}: the exit status", status, 0)
                 results.case(f"{case}: messages", err.count("\n") <= 2 and
-                             err.startswith("imctl: imd went away; connected again, "), err)
+                             err.startswith("imctl: connection lost; reconnected, "), err)
                 for kind in ("started", "succeeded"):
                     told = [int(n) for n in re.findall(rf"^\S+ \S+ task (\d+) {kind}:", shown, re.M)]
                     results.equal(f"{case}: tasks {kind}", sorted(told), list(range(6)))

@@ -168,7 +168,7 @@ def test_lagged():
         done = Client(daemon.path).run("update", "2", "7")
     results.equal("lagged: the requests", daemon.requests[2:], ["WATCH ALL group=default since=17"])
     results.equal("lagged: goes on", (done.returncode, done.stderr),
-                  (0, "imctl: lagged behind; connected again, resuming behind event 17\n"))
+                  (0, "imctl: lagged behind; reconnected, resuming after event 17\n"))
     results.equal("lagged: nothing twice", done.stdout.count(" succeeded"), 4)
     ended = f"GRAPH id={GRAPH} revision=1 state=succeeded finished={STAMP}\nOK\n"
     taken = f"GRAPH id={OTHER} revision=1 state=running\n" \
@@ -179,8 +179,8 @@ def test_lagged():
     results.equal("events are gone: asks how it ended", (done.returncode, daemon.requests[2:]),
                   (0, ["WATCH ALL group=default since=17", "WATCH ALL group=default initial=no",
                        "GRAPHS group=default", f"TASKS {GRAPH}"]))
-    results.equal("events are gone: says so", done.stderr, "imctl: lagged behind; connected again, "
-                  "but events behind 17 are lost: watching anew\n")
+    results.equal("events are gone: says so", done.stderr, "imctl: lagged behind; reconnected, "
+                  "but events after 17 were lost; restarting from a full listing\n")
     results.equal("events are gone: tells how it ended", done.stdout.splitlines()[-1],
                   f"{LOCAL} graph {GRAPH} succeeded")
     with FakeDaemon(lagging([*anew, taken, "OK\n", taken, "OK\n" + event(

@@ -167,7 +167,7 @@ def two_daemons_on_copies_of_a_copy_are_two():
 
 # ---- imctl ---------------------------------------------------------------------------------------------------
 
-SAID = "imctl: imd went away; reconnected, but the state of imd is another one, restored or new; " \
+SAID = "imctl: connection lost; reconnected, but imd has a different state (restored or new); " \
     "restarting from a full listing\n"
 
 
@@ -224,8 +224,8 @@ def the_end_of_an_update_that_was_undone_by_a_restore_is_unknown():
         os.kill(follow.pid, signal.SIGCONT)
         _, err, status = finish(follow)
         expect(graph not in others, f"the other update has the same graph, and imctl ended with {status}: {err}")
-    equal((status, err), (1, SAID + f"imctl: imd came back with another state, without graph {graph}: it is unknown"
-                          " how that ended\n"), "exit status and messages of the update")
+    equal((status, err), (1, SAID + f"imctl: imd has a different state without graph {graph}; its"
+                          " outcome is unknown\n"), "exit status and messages of the update")
 
 
 # ---- clients that know none ----------------------------------------------------------------------------------

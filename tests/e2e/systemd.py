@@ -452,7 +452,7 @@ def across(interrupt, settings=""):
         interrupt(box)
         out, err = follower.communicate(timeout=60)
     equal(follower.returncode, 0, f"exit status of imctl: {out}{err}")
-    matches("^imctl: imd went away; connected again, resuming", err, "what imctl says")
+    matches("^imctl: connection lost; reconnected, resuming", err, "what imctl says")
     equal(sorted(map(int, re.findall(r" task (\d+) succeeded", out))), list(range(12)), "tasks it told")
     equal(knocking.refused, [], "connections that were refused")
     expect(knocking.answered > 0, "nobody was answered")
