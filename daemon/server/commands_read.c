@@ -202,8 +202,8 @@ static int watch_other_incarnation(const struct server *server, const struct pos
 	char incarnation[ID_TEXT_LEN + 1];
 
 	id_format_z(&server->incarnation, incarnation);
-	return error_set(error, ERR_GONE, "incarnation=%s is the one of the state; since=%" PRIu64
-		" is of another, before the state was restored or created", incarnation, since->seq);
+	return error_set(error, ERR_GONE, "incarnation=%s is the current one; since=%" PRIu64 " belongs to another",
+		incarnation, since->seq);
 }
 
 /* From which event on; ERR_GONE if it is not kept, has not been yet, or was one of another incarnation. */
