@@ -277,7 +277,6 @@ int step_done(struct core *core, struct core_event *event, struct error *error)
 	return 0;
 }
 
-
 /* The driver's answer after a restart, to what is stored of the node. */
 
 static void inspected_absent(struct core *core, uint32_t ref)
