@@ -76,7 +76,7 @@ static struct needs update_needs(const struct core *core, const struct core_even
 		.later = (uint64_t)live * NODE_LATER + tasks * STORE_PLAN_TASK_BYTES,
 	};
 
-	if (group && (size < group->spec.size || size < group->live))
+	if (group && size < group->spec.size && peak <= old_peak)
 		return needs;
 	needs.after = tasks * PLAN_TASK + kept(core, core->peak - old_peak + peak, core->active_tasks - old_tasks + tasks);
 	return needs;

@@ -1,9 +1,9 @@
-/* What memory the work of the engine may take, so that it begins only if that can be had, and so that there always is
+/* What memory the work of the engine may take, so that it begins only if that is available, and so that there always is
  * enough to shrink groups and to cancel graphs.
  *
  * Most of the core cannot go back in the middle of a step: its allocations must not fail. So the engine holds a
- * reserve (proto/mem.h), and before it takes an event in it makes sure that the reserve covers what the event may take.
- * If it does not, a request is refused with ERR_INTERNAL, and what a driver or a timer has to say waits. The
+ * reserve (proto/mem.h), and before it accepts an event it makes sure that the reserve covers what the event may take.
+ * If it does not, a request is refused with ERR_INTERNAL, and reports of drivers and timers are deferred. The
  * figures are upper bounds, from the sizes of the structs; those of a group are for the worst case in which all
  * of its nodes are in flight:
  *
@@ -13,10 +13,10 @@
  *   kept    what is held while nothing is under way: the worst step of every group, one graph more than there is now,
  *           the growth of tables until all planned nodes live, and a base for all that is small
  *
- * An UPDATE that makes a group smaller, KILL, MARK and CANCEL are taken in if their own needs are covered, and they are
- * less than what was kept. All other UPDATEs are taken in only if after them as much as is to be kept then can be
- * had, too. So what is accepted can be undone. Carrying out what was accepted takes no more than was kept for it,
- * and loading it takes less: a restart under the same limit succeeds.
+ * An UPDATE that makes a group smaller without raising its max-surge, KILL, MARK and CANCEL are accepted if their own
+ * needs are covered, and they are less than what was kept. All other UPDATEs are accepted only if as much as is to be
+ * kept after them is available, too. So what is accepted can be undone. Carrying out what was accepted takes no more
+ * than was kept for it, and loading it takes less: a restart under the same limit succeeds.
  *
  * All figures are found in O(1) of what the core counts. */
 #ifndef IMD_ENGINE_NEEDS_H
@@ -27,7 +27,7 @@
 struct needs {
 	size_t now;
 	size_t later;
-	size_t after; /* that must be held besides, so that the event may be undone; 0: it may use what is kept for that */
+	size_t after; /* must also be held, so that the event may be undone; 0: it may use what is kept for that */
 };
 
 /* What is small and does not follow from the state: requests and replies, 1000 clients with a request each, a

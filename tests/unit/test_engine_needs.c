@@ -234,6 +234,46 @@ START_TEST(what_is_kept_never_grows_while_a_plan_is_carried_out)
 }
 END_TEST
 
+/* The needs of an UPDATE of the group that group_of_nodes() has made. */
+static struct needs needs_of_update(uint32_t size, uint32_t max_surge_percent)
+{
+	struct core_event event = update_event(size, 1, 0);
+
+	event.update.policy.max_surge = (struct amount){.value = max_surge_percent, .percent = true};
+	return needs_of(&house.core, &event);
+}
+
+START_TEST(a_smaller_group_needs_no_more_than_was_kept)
+{
+	group_of_nodes(true);
+	ck_assert_uint_eq(needs_of_update(NODES - 1, 0).after, 0);
+	house_end();
+}
+END_TEST
+
+/* For nodes of two versions at once more is kept than for one, so it must be there. */
+START_TEST(a_smaller_group_with_more_surge_is_admitted_as_a_larger_one)
+{
+	group_of_nodes(true);
+	ck_assert_uint_gt(needs_of_update(NODES - 1, 100).after, needs_kept(&house.core));
+	house_end();
+}
+END_TEST
+
+/* What still lives does not make an UPDATE a smaller one. */
+START_TEST(a_group_that_shrinks_is_admitted_as_a_larger_one_if_it_grows_again)
+{
+	struct core_event event = update_event(3, 1, 0);
+
+	group_of_nodes(true);
+	step(&event);
+	store();
+	ck_assert_uint_gt(needs_of_update(NODES / 2, 0).after, 0);
+	ck_assert_uint_eq(needs_of_update(2, 0).after, 0);
+	house_end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("engine, needs");
@@ -248,6 +288,9 @@ int main(void)
 		tcase_add_test(tests, to_cancel_what_waits);
 		tcase_add_test(tests, to_plan_for_a_node_that_died);
 	}
+	tcase_add_test(tests, a_smaller_group_needs_no_more_than_was_kept);
+	tcase_add_test(tests, a_smaller_group_with_more_surge_is_admitted_as_a_larger_one);
+	tcase_add_test(tests, a_group_that_shrinks_is_admitted_as_a_larger_one_if_it_grows_again);
 	tcase_add_test(tests, what_is_kept_never_grows_while_a_plan_is_carried_out);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK);
