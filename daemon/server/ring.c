@@ -201,6 +201,19 @@ static struct buf *ring_lose(struct ring *ring, uint64_t seq)
 	return &ring->lost;
 }
 
+/* Frees the spare chunk or, if there is none, the oldest one. False: there is only the one that fills. */
+static bool ring_give_up_memory(struct ring *ring)
+{
+	if (!ring->spare) {
+		if (ring->count == 1)
+			return false;
+		ring_release_first(ring);
+	}
+	chunk_free(ring->spare);
+	ring->spare = NULL;
+	return true;
+}
+
 /* The memory was last used a whole ring ago: it is fetched while the events before are written. (The
  * compiler takes a function that does nothing but fetch for one that does nothing.) */
 struct buf *ring_begin(struct ring *ring)
@@ -213,9 +226,8 @@ struct buf *ring_begin(struct ring *ring)
 		return ring_lose(ring, seq);
 	text = &ring_chunk_of(ring, seq)->text;
 	while (!text_has_room(text)) {
-		if (ring->count == 1)
+		if (!ring_give_up_memory(ring))
 			return ring_lose(ring, seq);
-		ring_release_first(ring);
 	}
 	ahead = (uintptr_t)text->data + text->len + FETCH_AHEAD;
 	for (unsigned i = 0; i < FETCH_LINES; i++)

@@ -1,11 +1,15 @@
 /* The ring of events against a naive model: an array of every line there ever was. */
+#include <malloc.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "proto/mem.h"
 #include "server/ring.h"
 #include "unit.h"
 
 enum { STEPS = 20000, LINES = 200000, KEEP_MAX = 2000 };
+enum { LONG_LINE = 2000, FEW_PAGES = 16 };
 
 /* What a line is made from: its number, and how often it was written (after a retraction it is written
  * anew, otherwise). */
@@ -271,6 +275,51 @@ START_TEST(without_any_memory_events_are_counted_and_lost)
 }
 END_TEST
 
+static void append_line(struct ring *ring, size_t len)
+{
+	struct ring_event event = {.graph = RING_NO_GRAPH};
+	char line[LONG_LINE];
+
+	memset(line, 'x', len);
+	buf_add(ring_begin(ring), line, len);
+	ring_end(ring, &event);
+}
+
+/* With no more addresses than are mapped already, and a few. */
+static void limit_memory(bool limited)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	struct rlimit limit;
+	unsigned long pages;
+
+	ck_assert(file && fscanf(file, "%lu", &pages) == 1);
+	fclose(file);
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = limited ? (pages + FEW_PAGES) * (rlim_t)sysconf(_SC_PAGESIZE) : limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* The lines of the second chunk are longer than there is room for: its text grows into the memory of the first one. */
+START_TEST(a_text_that_grows_takes_the_memory_of_the_oldest_events_only)
+{
+	struct ring ring;
+
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024); /* so that what is freed is unmapped */
+	ring_init(&ring, 10 * CHUNK, 0);
+	for (int i = 0; i < CHUNK; i++)
+		append_line(&ring, LONG_LINE * 5 / 9);
+	append_line(&ring, LONG_LINE);
+	ring_publish(&ring, ring.last);
+	limit_memory(true);
+	for (int i = 1; i < CHUNK; i++)
+		append_line(&ring, LONG_LINE);
+	limit_memory(false);
+	ck_assert_uint_eq(ring.last, 2 * CHUNK);
+	ck_assert_uint_eq(ring.first, CHUNK + 1);
+	ring_fini(&ring);
+}
+END_TEST
+
 START_TEST(random_failures_of_memory)
 {
 	struct ring ring;
@@ -329,6 +378,7 @@ static Suite *ring_suite(void)
 	tcase_add_test(tests, what_was_retracted_is_written_anew);
 	if (!unit_sanitized()) {
 		tcase_add_test(tests, without_memory_the_oldest_events_are_given_up);
+		tcase_add_test(tests, a_text_that_grows_takes_the_memory_of_the_oldest_events_only);
 		tcase_add_test(tests, without_any_memory_events_are_counted_and_lost);
 		tcase_add_loop_test(tests, random_failures_of_memory, 0, 6);
 	}
