@@ -19,7 +19,7 @@ static struct {
 	atomic_bool in_use;    /* it was unmapped for an allocation, and is not held again yet */
 } reserve = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-static _Thread_local bool sparing;
+static _Thread_local bool bypassing;
 static void (*exhausted_handler)(void);
 
 /* MAP_NORESERVE: a system that hands out more memory than it has need not count these pages. One that
@@ -49,7 +49,7 @@ static void reserve_unmap(void)
 	atomic_store(&reserve.held, 0);
 }
 
-/* Another thread may have used it for itself a moment ago; what that left may do for this one as well. */
+/* Another thread may have used it for itself a moment ago; what that left may be enough for this one as well. */
 static void reserve_use(void)
 {
 	pthread_mutex_lock(&reserve.mutex);
@@ -97,11 +97,11 @@ size_t mem_reserve_held(void)
 	return atomic_load(&reserve.held);
 }
 
-bool mem_reserve_spare(bool spares)
+bool mem_reserve_bypass(bool bypasses)
 {
-	bool before = sparing;
+	bool before = bypassing;
 
-	sparing = spares;
+	bypassing = bypasses;
 	return before;
 }
 
@@ -150,12 +150,12 @@ static void *realloc_from_reserve(void *memory, size_t size)
 
 void *mem_try_realloc(void *memory, size_t size)
 {
-	return sparing ? mem_cache_realloc(memory, size) : realloc_from_reserve(memory, size);
+	return bypassing ? mem_cache_realloc(memory, size) : realloc_from_reserve(memory, size);
 }
 
 void *mem_try_alloc(size_t size)
 {
-	return sparing ? mem_cache_realloc(NULL, size) : malloc_from_reserve(size);
+	return bypassing ? mem_cache_realloc(NULL, size) : malloc_from_reserve(size);
 }
 
 void *mem_alloc(size_t size)

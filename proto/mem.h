@@ -1,19 +1,19 @@
-/* Memory, and a reserve of it for the case of need.
+/* Memory, and an emergency reserve.
  *
  * The reserve is address space that is mapped and never touched: it costs no RAM, but counts where memory is
  * limited for a process (RLIMIT_AS, ulimit -v) or for the system (vm.overcommit_memory=2). If an allocation fails
- * the whole reserve is unmapped and the allocation tried again. So whoever holds the reserve may allocate as many
+ * the whole reserve is unmapped and the allocation tried again. So the holder of the reserve may allocate as many
  * bytes as it has, in any number of blocks, and none of these allocations fails. It must be held again before the
  * next piece of work: mem_reserve_hold() says whether it could be, and work that may not fail begins only then.
  * What each piece of work takes is computed in daemon/engine/needs.h.
  *
- * Who may fail has three kinds of allocation to choose from:
+ * Code that can handle failure has three kinds of allocation to choose from:
  *   mem_alloc and the like   cannot fail, for what is small or bounded by what is held; the reserve is used
- *   mem_large_*, mem_try_*   NULL on failure; the reserve is used, unless the thread spares it
- *   mem_cache_realloc        NULL on failure, also while the reserve is in use: for caches and other things that
- *                            one can do without, so that they never take what was held for others
+ *   mem_large_*, mem_try_*   NULL on failure; the reserve is used, unless the thread bypasses it
+ *   mem_cache_realloc        NULL on failure, also while the reserve is in use: for caches and other optional data, so
+ *                            that they never take what was held for others
  *
- * A limit of a cgroup (MemoryMax=) is no matter of the reserve: there allocations succeed, and the kernel kills. */
+ * A limit of a cgroup (MemoryMax=) is not covered by the reserve: there allocations succeed, and the kernel kills. */
 #ifndef IMD_PROTO_MEM_H
 #define IMD_PROTO_MEM_H
 
@@ -38,9 +38,9 @@ int mem_reserve_hold(size_t bytes);
 void mem_reserve_trim(size_t bytes);
 /* How many bytes are held; 0 also while the reserve is in use. */
 size_t mem_reserve_held(void);
-/* While `spares` is true, mem_large_* and mem_try_* of this thread do without the reserve, as mem_cache_realloc does.
+/* While `bypasses` is true, mem_large_* and mem_try_* of this thread do without the reserve, as mem_cache_realloc does.
  * Returns what it was before. */
-bool mem_reserve_spare(bool spares);
+bool mem_reserve_bypass(bool bypasses);
 
 /* As malloc and realloc; NULL on failure. */
 void *mem_try_alloc(size_t size);

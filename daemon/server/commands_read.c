@@ -117,10 +117,10 @@ static uint64_t plan_nodes(const struct core *core, const struct core_event *eve
 /* The reserve of memory is for plans that are carried out. */
 static int preview(struct core *core, const struct core_event *event, struct graph **ret_graph, struct error *error)
 {
-	bool spared = mem_reserve_spare(true);
+	bool bypassed = mem_reserve_bypass(true);
 	int ret = core_preview(core, event, ret_graph, error);
 
-	mem_reserve_spare(spared);
+	mem_reserve_bypass(bypassed);
 	return ret;
 }
 

@@ -60,10 +60,10 @@ static void chunk_release(struct ring *ring, struct ring_chunk *chunk)
 
 static void *cache_alloc(size_t size)
 {
-	bool spared = mem_reserve_spare(true);
+	bool bypassed = mem_reserve_bypass(true);
 	void *memory = mem_large_alloc(size, 1);
 
-	mem_reserve_spare(spared);
+	mem_reserve_bypass(bypassed);
 	return memory;
 }
 

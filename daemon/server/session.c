@@ -46,10 +46,10 @@ static size_t session_send(struct session *session, const char *data, size_t len
 
 int session_keep(struct session *session, const char *data, size_t len)
 {
-	bool spared = mem_reserve_spare(true);
+	bool bypassed = mem_reserve_bypass(true);
 	int ret = evbuffer_add(session->output, data, len);
 
-	mem_reserve_spare(spared);
+	mem_reserve_bypass(bypassed);
 	return ret;
 }
 

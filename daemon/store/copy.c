@@ -109,12 +109,12 @@ static int copy_step(struct store_copy *copy)
 static void copy_work(void *arg)
 {
 	struct store_copy *copy = arg;
-	bool spared = mem_reserve_spare(true);
+	bool bypassed = mem_reserve_bypass(true);
 
 	copy->failed = copy_step(copy) < 0;
 	if (copy->failed || (copy->read && copy->len == 0))
 		copy_close(copy);
-	mem_reserve_spare(spared);
+	mem_reserve_bypass(bypassed);
 }
 
 static void close_work(void *arg)

@@ -244,13 +244,13 @@ static struct store_copy *file_copy_begin(struct store *store, struct error *err
 static void fetch_work(void *arg)
 {
 	struct fetch *fetch = arg;
-	bool spared = mem_reserve_spare(true);
+	bool bypassed = mem_reserve_bypass(true);
 
 	pthread_mutex_lock(&fetch->file->mutex);
 	if (load_graph(fetch->file->db, fetch->serial, &fetch->graph, &fetch->error) < 0)
 		fetch->graph = NULL;
 	pthread_mutex_unlock(&fetch->file->mutex);
-	mem_reserve_spare(spared);
+	mem_reserve_bypass(bypassed);
 }
 
 static void fetch_done(void *arg)

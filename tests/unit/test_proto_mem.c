@@ -88,17 +88,17 @@ START_TEST(caches_take_nothing_while_the_reserve_is_in_use)
 }
 END_TEST
 
-START_TEST(who_spares_the_reserve_leaves_it_as_it_is)
+START_TEST(a_thread_that_bypasses_the_reserve_leaves_it_as_it_is)
 {
 	void *memory;
 
 	ck_assert_int_eq(mem_reserve_hold(HELD), 0);
 	memory_end();
-	ck_assert(!mem_reserve_spare(true));
+	ck_assert(!mem_reserve_bypass(true));
 	ck_assert_ptr_null(mem_try_alloc(HELD / 2));
 	ck_assert_ptr_null(mem_large_alloc(HELD / 2, 1));
 	ck_assert_uint_eq(mem_reserve_held(), HELD);
-	ck_assert(mem_reserve_spare(false));
+	ck_assert(mem_reserve_bypass(false));
 	memory = mem_try_alloc(HELD / 2);
 	ck_assert_ptr_nonnull(memory);
 	free(memory);
@@ -128,7 +128,7 @@ int main(void)
 		tcase_add_test(tests, what_is_held_can_be_allocated);
 		tcase_add_test(tests, zeroed_resized_and_copied_memory_comes_from_the_reserve_too);
 		tcase_add_test(tests, caches_take_nothing_while_the_reserve_is_in_use);
-		tcase_add_test(tests, who_spares_the_reserve_leaves_it_as_it_is);
+		tcase_add_test(tests, a_thread_that_bypasses_the_reserve_leaves_it_as_it_is);
 	}
 	tcase_add_test(tests, the_reserve_grows_and_is_given_back);
 	suite_add_tcase(suite, tests);
