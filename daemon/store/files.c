@@ -183,3 +183,14 @@ int files_resolve(const char *path, struct trust_path *ret_path, struct error *e
 	trust_path_fini(ret_path);
 	return -1;
 }
+
+int files_sync_directory(const struct trust_path *place, struct error *error)
+{
+	int fd = openat(place->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0;
+
+	if (fd < 0 || fsync(fd) < 0)
+		ret = error_set(error, ERR_STORAGE, "the directory of %s cannot be synced: %s", place->path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}

@@ -25,6 +25,8 @@ int files_make_directory(const char *path, struct error *error);
 /* Resolves the path of a state that this process is to use, and checks its directory and its files as far as they
  * exist. SQLite may open the resulting path. ERR_STORAGE. */
 int files_resolve(const char *path, struct trust_path *ret_path, struct error *error);
+/* Makes renames in the directory of a state, and new files, durable. ERR_STORAGE. */
+int files_sync_directory(const struct trust_path *place, struct error *error);
 
 /* Whether what was found at `path` may be a file of a state of this owner: regular, not writable by others, and
  * with no other link. */

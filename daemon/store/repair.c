@@ -48,16 +48,6 @@ static int keep(const struct trust_path *place, const struct source *source, enu
 	return ret;
 }
 
-static int sync_directory(const struct trust_path *place, struct error *error)
-{
-	int fd = openat(place->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int ret = fd >= 0 && fsync(fd) == 0 ? 0 : failed("synced in its directory", place->path, error);
-
-	if (fd >= 0)
-		close(fd);
-	return ret;
-}
-
 static int cut(const struct trust_path *place, const struct wal *log, struct error *error)
 {
 	char *path = files_name(place->path, STATE_LOG);
@@ -76,7 +66,7 @@ int repair_cut(const struct trust_path *place, const struct source *source, cons
 	time_t at = restore_aside_time(place->path, "before-truncate");
 
 	if (keep(place, source, STATE_DATABASE, at, kept, arg, error) < 0 ||
-		keep(place, source, STATE_LOG, at, kept, arg, error) < 0 || sync_directory(place, error) < 0)
+		keep(place, source, STATE_LOG, at, kept, arg, error) < 0 || files_sync_directory(place, error) < 0)
 		return -1;
 	return cut(place, log, error);
 }

@@ -96,16 +96,6 @@ static int rename_new(int directory, const char *from, const char *to)
 	return renameat(directory, from, directory, to);
 }
 
-static int sync_directory(const struct trust_path *place, struct error *error)
-{
-	int fd = openat(place->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int ret = fd >= 0 && fsync(fd) == 0 ? 0 : failed("synced in its directory", place->path, error);
-
-	if (fd >= 0)
-		close(fd);
-	return ret;
-}
-
 /* What is not there may have been moved before a crash. */
 static int move_aside(const struct trust_path *place, enum state_file file, time_t at, restore_moved_fn *moved,
 	void *arg, struct error *error)
@@ -123,7 +113,8 @@ static int move_aside(const struct trust_path *place, enum state_file file, time
 	return ret;
 }
 
-/* The time of the new database is that of the names, so that they are the same after a crash. */
+/* The time of the new database is that of the names, so that they are the same after a crash. No power loss may leave
+ * the new database with the log of the old one: these renames are durable before the last one. */
 static int finish(const struct trust_path *place, const char *new, time_t at, restore_moved_fn *moved, void *arg,
 	struct error *error)
 {
@@ -132,9 +123,11 @@ static int finish(const struct trust_path *place, const char *new, time_t at, re
 	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
 		if (move_aside(place, order[i], at, moved, arg, error) < 0)
 			return -1;
+	if (files_sync_directory(place, error) < 0)
+		return -1;
 	if (rename_new(place->directory, base_name(new), place->name) < 0)
 		return failed("renamed", new, error);
-	return sync_directory(place, error);
+	return files_sync_directory(place, error);
 }
 
 /* What is not complete was not made by a restore, and the old files stay. */
@@ -239,7 +232,7 @@ static int commit(const struct trust_path *place, const struct target *target, s
 	else if (rename_new(place->directory, target->name, base_name(new)) < 0)
 		ret = failed("renamed", target->name, error);
 	free(new);
-	return ret < 0 ? -1 : sync_directory(place, error);
+	return ret < 0 ? -1 : files_sync_directory(place, error);
 }
 
 static int replace(const struct trust_path *place, struct store *copy, restore_moved_fn *moved, void *arg,

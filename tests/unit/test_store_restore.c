@@ -16,6 +16,8 @@ enum { STEPS_MAX = 60 };
 
 static int steps_left = INT_MAX; /* the process ends before the call at which this is 0 */
 static bool no_exclusive_rename;
+static bool aside_unsynced; /* an old file was moved aside, and the directory was not synced after that */
+static unsigned placed, placed_early;
 
 int __real_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
 int __real_renameat(int from_directory, const char *from, int to_directory, const char *to);
@@ -34,14 +36,39 @@ static void step(void)
 		_exit(EXIT_SUCCESS);
 }
 
+/* The new database gets its place when it loses the name of a restore that counts. */
+static void note_rename(const char *from, const char *to)
+{
+	if (strstr(to, ".before-restore-"))
+		aside_unsynced = true;
+	if (strstr(from, ".imd-restore")) {
+		placed++;
+		placed_early += aside_unsynced;
+	}
+}
+
+static void note_sync(int fd)
+{
+	struct stat status;
+
+	ck_assert_int_eq(fstat(fd, &status), 0);
+	if (S_ISDIR(status.st_mode))
+		aside_unsynced = false;
+}
+
 int __wrap_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags)
 {
+	int ret;
+
 	step();
 	if (no_exclusive_rename) {
 		errno = EINVAL;
 		return -1;
 	}
-	return __real_renameat2(from_directory, from, to_directory, to, flags);
+	ret = __real_renameat2(from_directory, from, to_directory, to, flags);
+	if (ret == 0)
+		note_rename(from, to);
+	return ret;
 }
 
 int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to)
@@ -53,6 +80,7 @@ int __wrap_renameat(int from_directory, const char *from, int to_directory, cons
 int __wrap_fsync(int fd)
 {
 	step();
+	note_sync(fd);
 	return __real_fsync(fd);
 }
 
@@ -251,6 +279,17 @@ START_TEST(a_restore_is_repeated_after_one_that_was_interrupted)
 }
 END_TEST
 
+/* A power loss keeps any of the renames that were not synced, also a later one without an earlier one. */
+START_TEST(old_files_are_durably_aside_before_the_new_one_takes_their_place)
+{
+	begin();
+	restore();
+	ck_assert_uint_eq(placed, 1);
+	ck_assert_uint_eq(placed_early, 0);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("restore");
@@ -260,6 +299,7 @@ int main(void)
 	tcase_add_test(tests, a_restore_may_end_at_every_step);
 	tcase_add_test(tests, a_file_system_need_not_have_an_exclusive_rename);
 	tcase_add_test(tests, a_restore_is_repeated_after_one_that_was_interrupted);
+	tcase_add_test(tests, old_files_are_durably_aside_before_the_new_one_takes_their_place);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
 }
