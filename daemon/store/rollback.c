@@ -1,6 +1,7 @@
 /* A journal begins with a header, padded to a sector: 8 bytes of magic, the number of records, a nonce, the
  * number of pages that the database had, the size of a sector and that of a page. A record is the number of a page,
  * the page, and a checksum. What a rollback does is to write these pages and to cut the database to its old size.
+ * Another segment, with a header and records, may follow at the next sector; imd's own journals have one.
  * (https://www.sqlite.org/fileformat2.html, 3. The Rollback Journal.) */
 #include "rollback.h"
 
@@ -45,13 +46,19 @@ static bool power_of_two(uint32_t number, uint32_t min, uint32_t max)
 
 static bool read_all(int fd, void *buffer, size_t len, off_t at)
 {
-	return pread(fd, buffer, len, at) == (ssize_t)len;
+	ssize_t got;
+
+	do
+		got = pread(fd, buffer, len, at);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)len;
 }
+
+static const unsigned char magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
 
 /* 1, 0 if there is no journal in it, or -1 if it is not understood. */
 static int header_read(struct journal *journal)
 {
-	static const unsigned char magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
 	unsigned char header[HEADER_BYTES];
 
 	if (journal->size == 0)
@@ -78,6 +85,17 @@ static uint64_t records_in(const struct journal *journal)
 	if (journal->records != UINT32_MAX)
 		return journal->records;
 	return journal->size <= journal->sector ? 0 : (uint64_t)((journal->size - journal->sector) / record);
+}
+
+/* Whether a rollback goes on after the records of the first segment. Those that are not counted reach to the end. */
+static bool has_more_segments(const struct journal *journal)
+{
+	uint64_t end = journal->sector + records_in(journal) * ((uint64_t)journal->page_size + RECORD_EXTRA);
+	uint64_t next = (end + journal->sector - 1) / journal->sector * journal->sector;
+	unsigned char begin[sizeof magic];
+
+	return journal->records != UINT32_MAX && next < (uint64_t)journal->size &&
+		read_all(journal->fd, begin, sizeof begin, (off_t)next) && memcmp(begin, magic, sizeof magic) == 0;
 }
 
 /* The database is empty afterwards. It has no tables yet, for these are on other pages. */
@@ -118,7 +136,7 @@ static bool undoes_change_of_mode(const struct journal *journal)
 {
 	uint64_t records = records_in(journal);
 
-	if (journal->database_size != (off_t)journal->pages * (off_t)journal->page_size)
+	if (journal->database_size != (off_t)journal->pages * (off_t)journal->page_size || has_more_segments(journal))
 		return false;
 	return records == 0 || (records == 1 && first_page_is_equal(journal));
 }
@@ -138,6 +156,6 @@ int rollback_check(int journal_fd, int database, const char *path, struct error 
 	has = header_read(&journal);
 	if (has == 0 || (has > 0 && (undoes_creation(&journal) || undoes_change_of_mode(&journal))))
 		return 0;
-	return error_set(error, ERR_STORAGE, "%s was not left by imd: have the program that left it roll it back, or move "
-		"it away", path);
+	return error_set(error, ERR_STORAGE, "%s was not left by imd: let the program that left it roll it back, or move "
+		"the journal away", path);
 }

@@ -154,6 +154,45 @@ def a_log_that_was_cut_in_a_frame_is_good():
         checked(path, 0, "sound")
 
 
+# ---- journals ------------------------------------------------------------------------------------------------
+
+JOURNAL_HEADER, SECTOR = struct.Struct(">8sIIIII"), 512
+MAGIC = bytes.fromhex("d9d505f920a163d7")
+
+
+def segment(nonce, pages, page_size, records):
+    """A part of a rollback journal; its checksum is of every 200th byte of a page, from the end (pager.c)."""
+    data = JOURNAL_HEADER.pack(MAGIC, len(records), nonce, pages, SECTOR, page_size).ljust(SECTOR, b"\0")
+    for number, page in records:
+        total = nonce + sum(page[at] for at in range(page_size - 200, 0, -200))
+        data += struct.pack(">I", number) + page + struct.pack(">I", total & 0xffffffff)
+    return data.ljust(-(-len(data) // SECTOR) * SECTOR, b"\0")
+
+
+@case
+def a_journal_is_judged_by_all_of_its_segments():
+    """SQLite plays back all; the first one looks like imd's own, which change the header alone."""
+    path = make_rich(new_path("state.db"))
+    data = bytes_of(path)
+    page_size = struct.unpack_from(">H", data, 16)[0]
+    pages = len(data) // page_size
+    first, last = data[:page_size], data[-page_size:]
+    for segments, status in (([[(1, first)]], 0), ([[(1, first)], [(pages, bytes(page_size))]], 1),
+                             ([[], [(pages, bytes(page_size))]], 1)):
+        with open(path + "-journal", "wb") as file:
+            file.write(b"".join(segment(7, pages, page_size, records) for records in segments))
+        os.chmod(path + "-journal", 0o600)
+        if status:
+            refused_by_both(path, "-journal was not left by imd")
+        else:
+            checked(path, 0, "sound: groups=4 ")
+    expect(last != bytes(page_size), "the last page is empty, so that is not tried")
+    rows = sqlite3.connect(path)
+    rows.execute("PRAGMA journal_mode = DELETE").fetchone()
+    rows.close()
+    expect(bytes_of(path)[-page_size:] == bytes(page_size), "SQLite does not play back the second segment")
+
+
 # ---- logs of other files -------------------------------------------------------------------------------------
 
 def make_copy(folder_name="copy.db"):
