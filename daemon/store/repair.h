@@ -10,7 +10,7 @@
 int repair_inspect(const struct source *source, struct wal *ret_log, struct error *error);
 /* Copies the database and the log to FILE.before-truncate-TIME with the same suffixes, and then cuts the log. The
  * source is open for this process alone. -1 with ERR_STORAGE: the log is as it was, unless the cut could not be
- * synced. */
+ * synced; there are both copies, or none. */
 int repair_cut(const struct trust_path *place, const struct source *source, const struct wal *log,
 	restore_moved_fn *kept, void *arg, struct error *error);
 

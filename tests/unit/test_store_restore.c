@@ -1,4 +1,5 @@
-/* A restore ends in the old state or in the new one, whenever the process ends, and nothing of either is lost. */
+/* A restore ends in the old state or in the new one, whenever the process ends, and nothing of either is lost. A log
+ * is cut after copies of it and of the database are complete. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -6,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/repair.h"
 #include "store/restore.h"
+#include "store_log.h"
 #include "tree.h" /* its parameters have names of the story */
 #include "store_story.h"
 
@@ -18,6 +21,7 @@ static int steps_left = INT_MAX; /* the process ends before the call at which th
 static bool no_exclusive_rename;
 static bool aside_unsynced; /* an old file was moved aside, and the directory was not synced after that */
 static unsigned placed, placed_early;
+static int syncs_left = INT_MAX; /* the sync at which this is 0 fails */
 
 int __real_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
 int __real_renameat(int from_directory, const char *from, int to_directory, const char *to);
@@ -81,6 +85,10 @@ int __wrap_fsync(int fd)
 {
 	step();
 	note_sync(fd);
+	if (syncs_left-- == 0) {
+		errno = ENOSPC;
+		return -1;
+	}
 	return __real_fsync(fd);
 }
 
@@ -189,6 +197,20 @@ static bool restore_until(int number)
 	return WEXITSTATUS(status) != EXIT_SUCCESS;
 }
 
+/* How many names in the directory of the state contain this. */
+static unsigned count_names(const char *part)
+{
+	const struct dirent *entry;
+	DIR *entries = opendir(directory);
+	unsigned count = 0;
+
+	ck_assert_ptr_nonnull(entries);
+	while ((entry = readdir(entries)) != NULL)
+		count += strstr(entry->d_name, part) != NULL;
+	closedir(entries);
+	return count;
+}
+
 /* The database that was moved aside; false if there is none. */
 static bool find_aside(char *ret_path)
 {
@@ -290,6 +312,108 @@ START_TEST(old_files_are_durably_aside_before_the_new_one_takes_their_place)
 }
 END_TEST
 
+/* ---- cutting a log ------------------------------------------------------------------------- */
+
+static char log_file[PATH_MAX + 8];
+
+static void damage_log(void)
+{
+	enum { SALT_AT = 16 }; /* in the header, with which every commit is lost */
+	int fd = open(log_file, O_RDWR);
+	char byte;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, &byte, 1, SALT_AT), 1);
+	byte ^= 1;
+	ck_assert_int_eq(__real_pwrite(fd, &byte, 1, SALT_AT), 1);
+	close(fd);
+}
+
+static void copy_kept(void *arg, const char *from, const char *to)
+{
+	unsigned *kept = arg;
+
+	ck_assert_ptr_nonnull(strstr(to, ".before-truncate-"));
+	ck_assert_int_eq(access(from, F_OK), 0);
+	ck_assert_int_eq(access(to, F_OK), 0);
+	(*kept)++;
+}
+
+/* Cuts the log of `source`, which is closed then. Returns whether it was cut; the copies are reported or not there. */
+static bool cut_source(const struct trust_path *place, struct source *source, const struct wal *log)
+{
+	unsigned kept = 0;
+	struct error error;
+	int ret = repair_cut(place, source, log, copy_kept, &kept, &error);
+
+	source_close(source);
+	syncs_left = INT_MAX;
+	ck_assert_uint_eq(count_names(".before-truncate-"), kept);
+	ck_assert(ret < 0 || kept == 2);
+	return ret == 0;
+}
+
+static void inspect(struct trust_path *place, struct source *source, struct wal *log)
+{
+	struct error error;
+
+	begin();
+	snprintf(log_file, sizeof log_file, "%s-wal", path);
+	damage_log();
+	ck_assert_msg(files_resolve(path, place, &error) == 0, "%s", error.text);
+	ck_assert_msg(source_open(place->path, SOURCE_EXCLUSIVE, source, &error) == 0, "%s", error.text);
+	ck_assert_msg(repair_inspect(source, log, &error) == 0, "%s", error.text);
+}
+
+static off_t size_of(const char *name)
+{
+	struct stat status;
+
+	ck_assert_int_eq(stat(name, &status), 0);
+	return status.st_size;
+}
+
+/* The copy of the database, that of the log, and the directory are synced, and then the log that was cut. */
+START_TEST(a_log_is_not_cut_and_no_copy_stays_if_one_cannot_be_written)
+{
+	enum { SYNCS_BEFORE = 3 };
+
+	for (int number = 0; number <= SYNCS_BEFORE; number++) {
+		struct trust_path place;
+		struct source source;
+		struct wal log;
+		off_t size;
+
+		inspect(&place, &source, &log);
+		size = size_of(log_file);
+		if (number < SYNCS_BEFORE)
+			syncs_left = number;
+		ck_assert(cut_source(&place, &source, &log) == (number == SYNCS_BEFORE));
+		ck_assert_int_eq(size_of(log_file), number < SYNCS_BEFORE ? size : log.size);
+		trust_path_fini(&place);
+		end();
+	}
+}
+END_TEST
+
+START_TEST(a_log_that_was_replaced_meanwhile_is_not_cut)
+{
+	struct trust_path place;
+	struct source source;
+	struct wal log;
+	off_t size;
+
+	inspect(&place, &source, &log);
+	ck_assert_int_eq(rename(log_file, copy_file), 0);
+	file_copy(copy_file, log_file, "");
+	size = size_of(log_file);
+	ck_assert(!cut_source(&place, &source, &log));
+	ck_assert_int_eq(size_of(log_file), size);
+	trust_path_fini(&place);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("restore");
@@ -300,6 +424,8 @@ int main(void)
 	tcase_add_test(tests, a_file_system_need_not_have_an_exclusive_rename);
 	tcase_add_test(tests, a_restore_is_repeated_after_one_that_was_interrupted);
 	tcase_add_test(tests, old_files_are_durably_aside_before_the_new_one_takes_their_place);
+	tcase_add_test(tests, a_log_is_not_cut_and_no_copy_stays_if_one_cannot_be_written);
+	tcase_add_test(tests, a_log_that_was_replaced_meanwhile_is_not_cut);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
 }
