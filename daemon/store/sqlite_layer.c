@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/mem.h"
+
 enum {
 	MIRROR_MAX = 8 << 20, /* twice the log at which it is checkpointed at the latest */
 	FRAME_HEADER = 24,
 };
 
-/* The bytes of a log from its beginning up to `end`. */
+/* The bytes of a log from its beginning up to `end`. A cache: without memory for it the log is only in its file. */
 struct mirror {
 	unsigned char *data;
 	int64_t end, size;
@@ -49,6 +51,12 @@ static struct sqlite_watch *watch_of(sqlite3_file *file)
 
 /* ---- the mirror ---------------------------------------------------------------------------- */
 
+static void mirror_free(struct mirror *mirror)
+{
+	free(mirror->data);
+	*mirror = (struct mirror){0};
+}
+
 static bool mirror_grow(struct mirror *mirror, int64_t end)
 {
 	int64_t size = mirror->size > 0 ? mirror->size : 1 << 16;
@@ -60,7 +68,7 @@ static bool mirror_grow(struct mirror *mirror, int64_t end)
 		return false;
 	while (size < end)
 		size *= 2;
-	data = realloc(mirror->data, (size_t)size);
+	data = mem_cache_realloc(mirror->data, (size_t)size);
 	if (!data)
 		return false;
 	mirror->data = data;
@@ -150,13 +158,15 @@ static int layer_write(sqlite3_file *file, const void *data, int len, sqlite3_in
 	return code;
 }
 
-/* What is cut off is no commit. */
+/* What is cut off is no commit. An empty log needs no mirror, which may have become large. */
 static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	struct sqlite_watch *watch = watch_of(file);
 
 	if (watch)
 		watch->pages = 0;
+	if (layer_of(file)->is_log && size == 0)
+		mirror_free(&layer_of(file)->mirror);
 	return below(file)->pMethods->xTruncate(below(file), size);
 }
 
@@ -221,8 +231,7 @@ int sqlite_layer_mend(struct sqlite3_file *log, int64_t end)
 
 static int layer_close(sqlite3_file *file)
 {
-	free(layer_of(file)->mirror.data);
-	layer_of(file)->mirror = (struct mirror){0};
+	mirror_free(&layer_of(file)->mirror);
 	return below(file)->pMethods->xClose(below(file));
 }
 
