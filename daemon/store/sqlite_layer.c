@@ -130,6 +130,14 @@ static bool leaves_hole(sqlite3_file *log, int64_t at, int len)
 	return len == FRAME_HEADER && below(log)->pMethods->xFileSize(below(log), &size) == SQLITE_OK && at > size;
 }
 
+/* SQLite may end a transaction with the headers of frames that it has written before: their checksums depend on a frame
+ * that it has written over. A write at the beginning is that of another log. */
+static void note_end(struct sqlite_watch *watch, int len, int64_t at)
+{
+	if (at == 0 || at + len > watch->log_end)
+		watch->log_end = at + len;
+}
+
 static int write_log(sqlite3_file *log, struct sqlite_watch *watch, const void *data, int len, sqlite3_int64 at)
 {
 	int code;
@@ -141,7 +149,7 @@ static int write_log(sqlite3_file *log, struct sqlite_watch *watch, const void *
 		return code;
 	mirror_write(&layer_of(log)->mirror, data, len, at);
 	note_commit(watch, data, len);
-	watch->log_end = at + len;
+	note_end(watch, len, at);
 	return SQLITE_OK;
 }
 
@@ -165,6 +173,8 @@ static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
 
 	if (watch)
 		watch->pages = 0;
+	if (watch && layer_of(file)->is_log && size < watch->log_end)
+		watch->log_end = size;
 	if (layer_of(file)->is_log && size == 0)
 		mirror_free(&layer_of(file)->mirror);
 	return below(file)->pMethods->xTruncate(below(file), size);
@@ -196,7 +206,9 @@ static int layer_sync(sqlite3_file *file, int flags)
 		watch->pages = 0;
 	}
 	if (code == SQLITE_OK && pages > 0 && watch->committing(watch->arg, pages) < 0)
-		return watch->write_failed ? SQLITE_FULL : SQLITE_IOERR_FSYNC;
+		code = watch->write_failed ? SQLITE_FULL : SQLITE_IOERR_FSYNC;
+	if (watch)
+		watch->log_end = 0;
 	return code;
 }
 

@@ -21,7 +21,7 @@ struct sqlite_watch {
 	void *arg;
 	bool write_failed; /* a file did not take what was written to it; the owner resets it */
 	int64_t pages;     /* the layer's: of the commit that is in the log and not synced; 0: none */
-	int64_t log_end;   /* where the last write to the log has ended */
+	int64_t log_end;   /* the largest end of a write to the log since it was synced */
 };
 
 /* The name of the layer, for sqlite3_open_v2; NULL if there is no memory. */

@@ -1,4 +1,4 @@
-/* The layer under a database: what it keeps of a log in memory. */
+/* The layer under a database: what it says of a log, and what it keeps of one in memory. */
 #include <limits.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -14,6 +14,7 @@ static char top[] = "/tmp/imd-layer.XXXXXX";
 static char database[PATH_MAX], log_path[PATH_MAX + 8];
 static sqlite3 *sqlite;
 static struct sqlite_watch watch;
+static unsigned commits;
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
@@ -41,10 +42,13 @@ static int64_t size_of(const char *path)
 	return status.st_size;
 }
 
+/* The first log of the database has no frames of an earlier one after its end. */
 static int on_committing(void *arg, int64_t pages)
 {
 	(void)arg;
 	(void)pages;
+	commits++;
+	ck_assert_int_eq(watch.log_end, size_of(log_path));
 	return 0;
 }
 
@@ -93,6 +97,38 @@ static bool log_is_mended(void)
 
 /* ---- the tests ----------------------------------------------------------------------------- */
 
+/* A transaction that is larger than SQLite's cache writes frames before it commits. If it changes their pages once
+ * more, SQLite writes over the frames, and at last the headers from there on, because of their checksums. */
+START_TEST(the_end_of_a_log_is_known_after_a_transaction_that_spilled)
+{
+	must_run("CREATE TABLE t (a INTEGER PRIMARY KEY, b)");
+	must_run("PRAGMA cache_size = 5; PRAGMA cache_spill = 5");
+	must_run("BEGIN");
+	must_run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+		"INSERT INTO t SELECT i, zeroblob(3000) FROM n");
+	must_run("UPDATE t SET b = randomblob(3000)");
+	must_run("COMMIT");
+	must_run("INSERT INTO t VALUES (1000, 1)");
+	ck_assert_uint_eq(commits, 3);
+}
+END_TEST
+
+/* What a transaction has written that was rolled back is not needed. */
+START_TEST(the_end_of_a_log_is_known_after_a_rollback)
+{
+	must_run("CREATE TABLE t (a INTEGER PRIMARY KEY, b)");
+	must_run("PRAGMA cache_size = 5; PRAGMA cache_spill = 5");
+	must_run("BEGIN");
+	must_run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+		"INSERT INTO t SELECT i, zeroblob(3000) FROM n");
+	ck_assert_int_gt(size_of(log_path), 50 * 4096);
+	must_run("ROLLBACK");
+	ck_assert_int_eq(log_file()->pMethods->xTruncate(log_file(), 32 + 2 * (24 + 4096)), SQLITE_OK);
+	must_run("INSERT INTO t VALUES (1000, 1)");
+	ck_assert_uint_eq(commits, 2);
+}
+END_TEST
+
 START_TEST(a_log_is_kept_in_memory_that_can_be_spared)
 {
 	must_run("CREATE TABLE t (a)");
@@ -124,6 +160,8 @@ int main(void)
 
 	tcase_set_timeout(tests, 300);
 	tcase_add_checked_fixture(tests, database_open, database_close);
+	tcase_add_test(tests, the_end_of_a_log_is_known_after_a_transaction_that_spilled);
+	tcase_add_test(tests, the_end_of_a_log_is_known_after_a_rollback);
 	tcase_add_test(tests, a_log_is_kept_in_memory_that_can_be_spared);
 	tcase_add_test(tests, an_empty_log_takes_no_memory);
 	suite_add_tcase(suite, tests);
