@@ -338,13 +338,25 @@ bool store_file_notice(struct store *store, struct error *ret_notice)
 	return inspect_notice(&file->opening.inspection, file->name, ret_notice);
 }
 
+/* SQLite has opened the files by their names, and it may have been long ago. So the names may lead to other ones, which
+ * are left alone then. */
+static int take_identity(struct store_file *file, struct error *error)
+{
+	if (identity_take(&file->identity, file->name, db_path(file->db), error) == 0 &&
+		db_check_place(file->db, error) == 0)
+		return 0;
+	identity_fini(&file->identity);
+	db_keep_files(file->db);
+	return -1;
+}
+
 static int put_into_use(struct store_file *file, struct error *error)
 {
 	int changed = opening_accept(&file->opening, file->name, file->ids, error);
 
 	/* Statements are prepared now: a change of the schema would have them prepared again in the middle of a commit. */
 	if (changed < 0 || tables_init(&file->tables, file->db, error) < 0 ||
-		identity_take(&file->identity, file->name, db_path(file->db), error) < 0)
+		take_identity(file, error) < 0)
 		return -1;
 	db_watch(file->db, on_committing, file);
 	file->untrimmed = true;

@@ -31,6 +31,9 @@ void db_trust_schema(struct db *db);
 /* The path of the file, absolute and without symbolic links. */
 const char *db_path(const struct db *db);
 
+/* Whether its path leads to the file that is open, and that of the log to the log. -1: not any more. */
+int db_check_place(struct db *db, struct error *error);
+
 /* The bytes that the files must have at least; somebody has cut a shorter one. */
 struct db_sizes {
 	int64_t file;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "proto/mem.h"
 
@@ -24,6 +25,7 @@ struct layer_file {
 	sqlite3_file file;
 	struct layer_file *database; /* whose log this is; a database is its own; NULL: another file */
 	bool is_log;
+	struct stat opened;          /* of what was at its path when it was opened; st_ino 0: unknown */
 	struct sqlite_watch *watch;  /* of a database; NULL: nobody watches */
 	struct mirror mirror;        /* of a log */
 	sqlite3_file below[];
@@ -239,6 +241,15 @@ int sqlite_layer_mend(struct sqlite3_file *log, int64_t end)
 	return layer_of(log)->mirror.end < end ? -1 : write_mirror(log, size, end);
 }
 
+bool sqlite_layer_has_moved(struct sqlite3_file *file, const char *path)
+{
+	const struct stat *opened = &layer_of(file)->opened;
+	struct stat status;
+
+	return opened->st_ino == 0 || stat(path, &status) < 0 || status.st_dev != opened->st_dev ||
+		status.st_ino != opened->st_ino;
+}
+
 /* ---- what is passed on --------------------------------------------------------------------- */
 
 static int layer_close(sqlite3_file *file)
@@ -319,12 +330,16 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 	file->pMethods = NULL;
 	ours->database = database_of(name, ours, flags);
 	ours->is_log = flags & SQLITE_OPEN_WAL;
+	ours->opened = (struct stat){0};
 	ours->watch = NULL;
 	ours->mirror = (struct mirror){0};
 	code = vfs_below->xOpen(vfs_below, name, ours->below, flags, ret_flags);
-	if (code == SQLITE_OK)
-		file->pMethods = &methods;
-	return code;
+	if (code != SQLITE_OK)
+		return code;
+	file->pMethods = &methods;
+	if (name && stat(name, &ours->opened) < 0)
+		ours->opened.st_ino = 0;
+	return SQLITE_OK;
 }
 
 /* All but opening is as in the default, whose functions need no more than its name, limits and data. */

@@ -31,5 +31,8 @@ void sqlite_layer_watch(struct sqlite3 *sqlite, struct sqlite_watch *watch);
 /* Writes into a log, a file of the layer, what it lacks of so many bytes, and syncs it. -1: that failed, or not all of
  * them are in memory. */
 int sqlite_layer_mend(struct sqlite3_file *log, int64_t end);
+/* Whether a path no longer leads to the file that was there right after `file`, of the layer, was opened. SQLite can
+ * say that of a database (SQLITE_FCNTL_HAS_MOVED), but not of a log. */
+bool sqlite_layer_has_moved(struct sqlite3_file *file, const char *path);
 
 #endif

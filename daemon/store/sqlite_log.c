@@ -30,6 +30,13 @@ static sqlite3_file *log_file(const struct sqlite_log *log)
 	return file && file->pMethods ? file : NULL;
 }
 
+bool sqlite_log_has_moved(const struct sqlite_log *log, const char *path)
+{
+	sqlite3_file *file = log_file(log);
+
+	return !file || sqlite_layer_has_moved(file, path);
+}
+
 bool sqlite_log_begins(const struct sqlite_log *log)
 {
 	sqlite3_file *file = log->frames < 0 ? log_file(log) : NULL;

@@ -26,6 +26,8 @@ struct sqlite_log {
  * stays where it is until the connection is closed. */
 void sqlite_log_init(struct sqlite_log *log, struct sqlite3 *sqlite);
 
+/* Whether the path no longer leads to the log that is open, or there is none. */
+bool sqlite_log_has_moved(const struct sqlite_log *log, const char *path);
 /* Whether the next transaction begins the log. */
 bool sqlite_log_begins(const struct sqlite_log *log);
 /* The bytes that count; 0 if there are none, or if that is not known. */

@@ -329,3 +329,23 @@ const char *db_path(const struct db *db)
 {
 	return sqlite3_db_filename(db->sqlite, "main");
 }
+
+static bool log_has_moved(const struct db *db)
+{
+	char *path = files_name(db->path, STATE_LOG);
+	bool moved = sqlite_log_has_moved(&db->log, path);
+
+	free(path);
+	return moved;
+}
+
+int db_check_place(struct db *db, struct error *error)
+{
+	int moved = 0;
+
+	if (sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved)
+		return error_set(error, ERR_STORAGE, "%s was replaced or removed while it was opened", db->name);
+	if (log_has_moved(db))
+		return error_set(error, ERR_STORAGE, "%s-wal was replaced or removed while it was opened", db->name);
+	return 0;
+}

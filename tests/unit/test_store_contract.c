@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "store/snapshot.h"
+#include "store_log.h"
 #include "store_story.h"
 
 static struct store *open_state(void)
@@ -381,6 +382,65 @@ START_TEST(files_that_are_refused)
 }
 END_TEST
 
+/* ---- files that change while they are opened ----------------------------------------------- */
+
+static const char *const parts[] = {"", "-wal"};
+enum { PARTS = sizeof parts / sizeof parts[0] };
+
+static void part_rename(const char *from, const char *to, const char *part)
+{
+	char old[PATH_MAX + 8], new[PATH_MAX + 8];
+
+	snprintf(old, sizeof old, "%s%s", from, part);
+	snprintf(new, sizeof new, "%s%s", to, part);
+	must(rename(old, new) == 0);
+}
+
+/* A state that was loaded and may not be written to yet. */
+static void state_load(void)
+{
+	struct error error;
+
+	begin(&kinds[1]);
+	keep_update("default", 3, 1, NULL);
+	must_commit();
+	store_close(keep.store);
+	must(store_file_open(path, &incarnations, runner_at_once(), &keep.store, &error) == 0);
+	must(keep_load(&error) == 0);
+}
+
+static void must_not_be_accepted(const char *why)
+{
+	struct error error;
+
+	must(keep.store->ops->accept(keep.store, &error) == -1);
+	ck_assert_int_eq(error.code, ERR_STORAGE);
+	ck_assert_msg(strstr(error.text, why) && strstr(error.text, path), "%s", error.text);
+}
+
+static void must_be_as_it_was(void)
+{
+	char *before = state_text(&keep.core);
+
+	keep.store = open_state();
+	keep_load_as(before, "opened again");
+	free(before);
+	end();
+}
+
+/* By a copy that has all that it had. What would be written to the file that is open is in no file with a name. */
+START_TEST(a_file_that_is_replaced_while_it_is_loaded_is_refused)
+{
+	state_load();
+	part_rename(path, copy_path, parts[_i]);
+	file_copy(copy_path, path, parts[_i]);
+	must_not_be_accepted("replaced or removed while it was opened");
+	store_close(keep.store);
+	part_rename(copy_path, path, parts[_i]);
+	must_be_as_it_was();
+}
+END_TEST
+
 START_TEST(only_its_owner_may_read_it)
 {
 	struct stat status;
@@ -411,6 +471,7 @@ int main(void)
 	tcase_add_loop_test(tests, random_stories, 0, KINDS);
 	tcase_add_test(tests, graphs_that_are_not_read_back);
 	tcase_add_test(tests, files_that_are_refused);
+	tcase_add_loop_test(tests, a_file_that_is_replaced_while_it_is_loaded_is_refused, 0, PARTS);
 	tcase_add_test(tests, only_its_owner_may_read_it);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
