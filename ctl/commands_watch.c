@@ -143,7 +143,7 @@ static int ask_whether_ended(void *arg, enum watch_gap gap)
 	struct buf request = BUF_INIT;
 	int status;
 
-	if (gap != GAP_ANEW)
+	if (gap != GAP_RESTARTED)
 		return STATUS_OK;
 	if (stream->graph != NULL) {
 		request_begin(&request, VERB_graphs);

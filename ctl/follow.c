@@ -47,7 +47,7 @@ struct follow {
 	size_t graph_count;      /* the last one is the one whose end is waited for */
 	const char *group;
 	bool sent;            /* the UPDATE may have reached imd */
-	bool unknown;         /* imd went away before it answered that */
+	bool unknown;         /* the connection was lost before imd answered that */
 	struct buf pending;   /* event lines that wait for a reply that is to be shown before them */
 	bool holds;           /* events are added to these */
 	bool begun;           /* the first event of the graph has come */
@@ -441,7 +441,7 @@ static void conclude_line(struct look *look)
 
 /* The graph is asked for before its tasks: where it has ended, they tell all that they ever will.
  * What the tasks tell is printed before the end of the graph. */
-static int look_again(struct follow *follow, size_t at, bool anew)
+static int look_again(struct follow *follow, size_t at, bool restarted)
 {
 	struct look look = {.follow = follow, .at = at};
 	bool head = at + 1 == follow->graph_count;
@@ -449,9 +449,9 @@ static int look_again(struct follow *follow, size_t at, bool anew)
 
 	if (status == STATUS_OK && look.line.len == 0 && head)
 		status = finish_lost(follow);
-	else if (status == STATUS_OK && look.line.len > 0 && anew && !follow->ctl->quiet)
+	else if (status == STATUS_OK && look.line.len > 0 && restarted && !follow->ctl->quiet)
 		status = ask_tasks(&look);
-	if (status == STATUS_OK && look.line.len > 0 && anew)
+	if (status == STATUS_OK && look.line.len > 0 && restarted)
 		conclude_line(&look);
 	buf_fini(&look.line);
 	return status;
@@ -463,19 +463,19 @@ static int look_again(struct follow *follow, size_t at, bool anew)
 static int find_again(void *arg, enum watch_gap gap)
 {
 	struct follow *follow = arg;
-	bool anew = gap == GAP_ANEW;
+	bool restarted = gap == GAP_RESTARTED;
 	int status = STATUS_OK;
 
-	if (!anew && !follow->watch.away)
+	if (!restarted && !follow->watch.away)
 		return STATUS_OK;
 	follow->holds = true;
-	for (size_t i = anew ? 0 : follow->graph_count - 1; i < follow->graph_count; i++) {
+	for (size_t i = restarted ? 0 : follow->graph_count - 1; i < follow->graph_count; i++) {
 		if (follow->watch.status == WATCH_GOES_ON && !follow->graphs[i].progress.ended)
-			status = look_again(follow, i, anew);
+			status = look_again(follow, i, restarted);
 		if (status != STATUS_OK)
 			return status;
 	}
-	follow->begun = follow->begun || anew;
+	follow->begun = follow->begun || restarted;
 	handle_pending(follow);
 	return STATUS_OK;
 }

@@ -1,6 +1,6 @@
-/* However a connection ends, there is one way on: connect again, as often as it takes, and ask for the
- * events behind the last one seen. Where imd does not have those, or has another state with other events of the
- * same numbers, the watch begins anew.
+/* However a connection ends, there is one way to continue: connect again, without limit, and ask for the events
+ * after the last one seen. If imd does not have those, or has a different state with other events of the same
+ * numbers, the watch restarts from a full listing.
  *
  *     events ──► ERR lagged, ERR shutting-down, end of file ──► pause ──► connect ──► WATCH since=
  *       ▲                                                         ▲          │          │    │
@@ -82,7 +82,7 @@ static int watch_try(struct watch *watch, const struct line **ret_end)
 
 	if (status == STATUS_OK && (*ret_end)->kind == LINE_OK) {
 		note_position(watch, *ret_end);
-		watch->gap = GAP_ANEW;
+		watch->gap = GAP_RESTARTED;
 		watch->connected_ms = client_clock_ms();
 	}
 	return status;
@@ -135,7 +135,7 @@ static bool tells_replaced(const struct line *err)
 	return strncmp(err->text, key, sizeof key - 1) == 0;
 }
 
-static void say_anew(const struct watch *watch)
+static void say_restart(const struct watch *watch)
 {
 	if (watch->silent)
 		return;
@@ -148,12 +148,12 @@ static void say_anew(const struct watch *watch)
 }
 
 /* What came between the last event seen and now is not kept any more, or imd has lost its state. */
-static int begin_anew(struct watch *watch)
+static int restart_watch(struct watch *watch)
 {
 	const struct line *end = NULL;
 	int status;
 
-	say_anew(watch);
+	say_restart(watch);
 	status = watch_try(watch, &end);
 	if (status == STATUS_OK && end->kind == LINE_ERR)
 		return refuse(watch, end);
@@ -195,7 +195,7 @@ static int try_to_connect(struct watch *watch)
 	if (!is_gone(watch, end))
 		return refuse(watch, end);
 	watch->replaced = watch->replaced || tells_replaced(end);
-	return begin_anew(watch);
+	return restart_watch(watch);
 }
 
 static void say_away(const struct watch *watch, const char *what)

@@ -10,8 +10,8 @@ enum { WATCH_GOES_ON = -1 };
 /* What the watcher may have missed, the smaller first. */
 enum watch_gap {
 	GAP_NONE,
-	GAP_RESUMED, /* a connection ended, and events go on where it did, as far as imd knows */
-	GAP_ANEW,    /* the watch began with records, or with the present where none are wanted */
+	GAP_RESUMED,   /* a connection ended, and events go on where it did, as far as imd knows */
+	GAP_RESTARTED, /* the watch began with records, or with the present if none are wanted */
 };
 
 struct watch {
@@ -20,17 +20,17 @@ struct watch {
 	const char *graph;    /* its argument, or NULL */
 	const char *group;    /* NULL: not said */
 	bool initial;         /* whether the records as of now are wanted */
-	bool silent;          /* that it connected again is not said */
+	bool silent;          /* that it reconnected is not said */
 	struct position seen; /* the last event; without an incarnation if imd tells none */
 	uint64_t lagged_at;   /* seen.seq at the last time that imctl fell behind */
 	int64_t connected_ms; /* when the connection was made */
 	int delay_ms;         /* before the next try to make one */
-	bool away;            /* imd went away, and did not only close a connection that was too slow */
-	bool replaced;        /* and came back with another state, since events were handed on last */
+	bool away;            /* the connection was lost, and not only closed because it was too slow */
+	bool replaced;        /* and imd has a different state, since events were handed on last */
 	enum watch_gap gap;   /* since events were handed on last */
 	int status;           /* WATCH_GOES_ON, or the exit status: set by the functions to end it */
 	struct reply_handler handler; /* what to do with records and events */
-	/* Called before events go on behind a gap, to find out with watch_ask what they will not tell;
+	/* Called before events go on after a gap, to find out with watch_ask what they will not tell;
 	 * again if the connection ends meanwhile. May be NULL. Returns 0 or an exit status. */
 	int (*settle)(void *arg, enum watch_gap gap);
 	/* Called where the watch is refused on a new connection: prints that, and returns an exit
