@@ -114,8 +114,11 @@ void mem_set_exhausted_handler(void (*handler)(void))
 
 void mem_exhausted(void)
 {
-	if (exhausted_handler)
-		exhausted_handler();
+	void (*handler)(void) = exhausted_handler;
+
+	exhausted_handler = NULL; /* it may find no memory either */
+	if (handler)
+		handler();
 	fputs("out of memory\n", stderr);
 	abort();
 }

@@ -28,7 +28,7 @@ void *mem_realloc(void *memory, size_t count, size_t size) __attribute__((return
 char *mem_strdup(const char *text) __attribute__((returns_nonnull));
 /* What they do on failure. */
 _Noreturn void mem_exhausted(void);
-/* Is called first by mem_exhausted, and may end the process; NULL: nothing is. */
+/* Called first by mem_exhausted, may end the process, and is called once at most: it may allocate. NULL: none. */
 void mem_set_exhausted_handler(void (*handler)(void));
 
 /* Holds a reserve of at least so many bytes. 0: it is held, which costs O(1) and no system call if it was before.

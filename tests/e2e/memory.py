@@ -427,6 +427,25 @@ def a_daemon_without_enough_memory_says_so():
 
 
 @case
+def a_daemon_starts_or_says_why_not_with_any_limit():
+    need_plain_allocator()
+    said = 0
+    for kib in range(4000, 80000, 250):
+        try:
+            with Daemon(**limited(kib * 1024)) as imd:
+                lives(imd)
+        except Failed as failed:
+            if "imd ended with 127:" not in str(failed):  # the libraries could not be loaded
+                matches("imd ended with 1: <3>cannot-start error=", str(failed), f"log with {kib} KiB")
+                said += 1
+        else:
+            break
+    else:
+        raise Failed("no limit was high enough")
+    expect(said > 0, "every imd had enough memory")
+
+
+@case
 def imctl_without_memory_says_so():
     need_plain_allocator()
     need_imctl()

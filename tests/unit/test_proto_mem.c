@@ -1,4 +1,5 @@
 /* The reserve of memory: who holds it may allocate as much, whatever else there is. */
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -119,6 +120,23 @@ START_TEST(the_reserve_grows_and_is_given_back)
 }
 END_TEST
 
+static int handler_calls;
+
+/* As one that writes a line for which there is no memory either. */
+static void handler_without_memory(void)
+{
+	if (++handler_calls > 1)
+		_exit(EXIT_SUCCESS);
+	mem_realloc(NULL, SIZE_MAX, 2);
+}
+
+START_TEST(the_handler_is_called_once)
+{
+	mem_set_exhausted_handler(handler_without_memory);
+	mem_realloc(NULL, SIZE_MAX, 2);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("proto, memory");
@@ -131,6 +149,7 @@ int main(void)
 		tcase_add_test(tests, a_thread_that_bypasses_the_reserve_leaves_it_as_it_is);
 	}
 	tcase_add_test(tests, the_reserve_grows_and_is_given_back);
+	tcase_add_test_raise_signal(tests, the_handler_is_called_once, SIGABRT);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK);
 }
