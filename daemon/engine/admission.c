@@ -12,27 +12,28 @@ static size_t rounded_mib(size_t bytes)
 int admit(struct batches *batches, const struct core *core, const struct core_event *event, struct error *error)
 {
 	struct needs needs = needs_of(core, event), most;
-	struct batch *batch = batches->filling;
+	struct batch_needs *booked = &batches->filling->needs;
 	size_t own = needs.now + needs.later;
 
 	if (mem_reserve_hold(NEEDS_BASE + batches_need(batches) + (own > needs.after ? own : needs.after)) < 0)
-		return error_set(error, ERR_INTERNAL, "not enough memory: up to %zu MiB may be needed for this%s",
-			rounded_mib(needs.after > own ? needs.after : own),
-			needs.after > 0 ? ", and for undoing it" : "");
+		return error_set(error, ERR_INTERNAL, "not enough memory: the request%s may need up to %zu MiB",
+			needs.after > 0 ? " and undoing it" : "",
+			rounded_mib(needs.after > own ? needs.after : own));
 	if (event->kind == CORE_UPDATE) {
-		batch->updates += needs.later;
+		booked->updates += needs.later;
 		return 0;
 	}
 	most = needs_most(core);
-	batch->others += needs.later;
-	if (batch->others > most.later)
-		batch->others = most.later;
+	booked->others += needs.later;
+	if (booked->others > most.later)
+		booked->others = most.later;
 	return 0;
 }
 
 bool admission_may_wait(const struct batches *batches)
 {
-	return batches->flying || batches->durable_count > 0 || batches->filling->update.change_count > 0;
+	return batches->flying || batches->durable_count > 0 || batches->filling->update.change_count > 0 ||
+		!TAILQ_EMPTY(&batches->filling->requests);
 }
 
 bool admit_small(const struct batches *batches)
@@ -44,14 +45,14 @@ void admit_loaded(struct batches *batches, const struct core *core)
 {
 	struct needs most = needs_most(core);
 
-	batches->filling->others = most.now + most.later;
+	batches->filling->needs.others = most.now + most.later;
 }
 
 int admission_begin(const struct core *core, struct error *error)
 {
 	if (mem_reserve_hold(NEEDS_BASE) < 0)
 		return error_set(error, ERR_INTERNAL, "not enough memory: besides the state %zu MiB are needed; "
-			"raise the limit of the daemon's memory", rounded_mib(NEEDS_BASE));
+			"raise the memory limit", rounded_mib(NEEDS_BASE));
 	admission_keep(core);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* Whether the engine may take an event in: only if the reserve covers what it needs besides what the batches under way
+/* Decides whether the engine may accept an event: only if the reserve covers what it needs besides what the batches under way
  * still need. See needs.h. */
 #ifndef IMD_ENGINE_ADMISSION_H
 #define IMD_ENGINE_ADMISSION_H
@@ -7,7 +7,7 @@
 #include "needs.h"
 
 /* Adds an event's needs to those of the batch that fills. -1 with ERR_INTERNAL (error may be NULL) if there is not
- * enough memory; nothing has changed then. */
+ * enough memory; nothing has changed then. If the event is refused later, the caller restores the batch's needs. */
 int admit(struct batches *batches, const struct core *core, const struct core_event *event, struct error *error);
 /* Whether it may be tried again soon: memory that batches under way may need will be free when they are done. */
 bool admission_may_wait(const struct batches *batches);

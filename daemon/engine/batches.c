@@ -61,7 +61,7 @@ struct batch *batches_first_durable(const struct batches *batches)
 static void batch_clear(struct batch *batch)
 {
 	update_clear(&batch->update);
-	batch->updates = batch->others = 0;
+	batch->needs = (struct batch_needs){0};
 }
 
 void batches_drop_durable(struct batches *batches)
@@ -77,7 +77,7 @@ size_t batches_need(const struct batches *batches)
 	size_t need = 0;
 
 	for (int i = 0; i < BATCHES; i++)
-		need += batches->all[i].updates + batches->all[i].others;
+		need += batches->all[i].needs.updates + batches->all[i].needs.others;
 	return need;
 }
 

@@ -7,13 +7,18 @@
 
 enum { BATCHES = 3 }; /* one that fills, and two more with the store or durable */
 
+/* Bytes that may still be needed, see needs.h: for UPDATEs, and for other events. */
+struct batch_needs {
+	size_t updates, others;
+};
+
 struct batch {
 	struct update update;
 	struct engine_requests requests;
 	uint64_t seq; /* the last event of the batch, once it is closed; */
 	struct core_counters counters; /* and the core's counters then */
 	int64_t handed_us; /* when the store got it */
-	size_t updates, others; /* bytes that may still be needed for it, see needs.h: for UPDATEs, and for other events */
+	struct batch_needs needs;
 };
 
 struct batches {

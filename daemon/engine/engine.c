@@ -135,6 +135,7 @@ bool engine_has_memory(const struct engine *engine)
 static bool step_request(struct engine *engine, struct engine_request *request)
 {
 	struct batches *batches = &engine->batches;
+	struct batch_needs before = batches->filling->needs;
 
 	request->event.now = engine->now;
 	request->failed = admit(batches, &engine->core, &request->event, &request->error) < 0;
@@ -146,6 +147,8 @@ static bool step_request(struct engine *engine, struct engine_request *request)
 	if (!request->failed)
 		request->failed = core_step(&engine->core, &request->event, &batches->filling->update,
 					  &request->error) < 0;
+	if (request->failed) /* it has changed nothing, so it needs nothing */
+		batches->filling->needs = before;
 	requests_add(&batches->filling->requests, request);
 	return true;
 }

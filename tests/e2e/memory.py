@@ -401,13 +401,28 @@ def a_group_too_large_for_the_memory_is_refused_or_can_be_undone():
 
 
 @case
+def refused_requests_take_no_memory_from_others():
+    need_plain_allocator()
+    with Daemon("--mock-delay=1h", **limited(120 * MIB)) as imd:
+        clients = [imd.client() for _ in range(100)]
+        for client in clients:
+            client.ok("PING")
+        imd.process.send_signal(signal.SIGSTOP)  # so that all of them come in one pass
+        for client in clients:
+            client.send("UPDATE 9000 1 if-revision=99\n")
+        imd.process.send_signal(signal.SIGCONT)
+        for client in clients:
+            equal(client.reply().code, "conflict", "UPDATE with another revision")
+
+
+@case
 def imctl_is_told_of_too_large_a_group():
     need_plain_allocator()
     need_imctl()
     with Daemon("--mock-delay=1h", **limited(200000 * 1024)) as imd:
         status, _, err = imctl(imd, "update", "1000000", "1", "--detach")
         equal(status, 1, f"status of imctl: {err}")
-        matches("^imctl: internal: not enough memory: up to [0-9]+ MiB", err, "message of imctl")
+        matches("^imctl: internal: not enough memory: the request and undoing it may need up to [0-9]+ MiB", err, "message of imctl")
         equal(imctl(imd, "update", "3", "1", "--detach")[0], 0, "status of a smaller update")
         lives(imd)
 
