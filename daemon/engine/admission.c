@@ -41,6 +41,17 @@ bool admit_small(const struct batches *batches)
 	return mem_reserve_hold(NEEDS_BASE + batches_need(batches)) == 0;
 }
 
+bool admit_clients(struct batches *batches, uint32_t clients)
+{
+	size_t before = batches->clients_need;
+
+	batches->clients_need = needs_of_clients(clients);
+	if (admit_small(batches))
+		return true;
+	batches->clients_need = before;
+	return false;
+}
+
 void admit_loaded(struct batches *batches, const struct core *core)
 {
 	struct needs most = needs_most(core);
@@ -48,24 +59,24 @@ void admit_loaded(struct batches *batches, const struct core *core)
 	batches->filling->needs.others = most.now + most.later;
 }
 
-int admission_begin(const struct core *core, struct error *error)
+int admission_begin(const struct batches *batches, const struct core *core, struct error *error)
 {
 	if (mem_reserve_hold(NEEDS_BASE) < 0)
 		return error_set(error, ERR_INTERNAL, "not enough memory: besides the state %zu MiB are needed; "
 			"raise the memory limit", rounded_mib(NEEDS_BASE));
-	admission_keep(core);
+	admission_keep(batches, core);
 	return 0;
 }
 
 /* To hold more than needed costs nothing; to give it back at every turn would. If there is less than should be kept,
  * one more step of every group may do, and clients have the rest. */
-void admission_keep(const struct core *core)
+void admission_keep(const struct batches *batches, const struct core *core)
 {
-	size_t kept = needs_kept(core);
+	size_t base = NEEDS_BASE + batches->clients_need, kept = needs_kept(core) + batches->clients_need;
 	struct needs most = needs_most(core);
 
 	if (mem_reserve_hold(kept) == 0)
 		mem_reserve_trim(2 * kept);
-	else if (mem_reserve_hold(NEEDS_BASE + most.now + most.later) < 0)
-		mem_reserve_hold(NEEDS_BASE);
+	else if (mem_reserve_hold(base + most.now + most.later) < 0)
+		mem_reserve_hold(base);
 }

@@ -1,5 +1,5 @@
-/* Decides whether the engine may accept an event: only if the reserve covers what it needs besides what the batches under way
- * still need. See needs.h. */
+/* Decides whether the engine may accept an event: only if the reserve covers what it needs besides what the batches
+ * under way still need. See needs.h. */
 #ifndef IMD_ENGINE_ADMISSION_H
 #define IMD_ENGINE_ADMISSION_H
 
@@ -13,11 +13,14 @@ int admit(struct batches *batches, const struct core *core, const struct core_ev
 bool admission_may_wait(const struct batches *batches);
 /* Whether tasks may be started: they need nothing but what is small. */
 bool admit_small(const struct batches *batches);
+/* Whether there may be so many clients. Their input uses the reserve, which covers what all of them may take from then
+ * on. False: it covers as many as before. */
+bool admit_clients(struct batches *batches, uint32_t clients);
 /* After a load, plans may be due for every group. */
 void admit_loaded(struct batches *batches, const struct core *core);
 /* At the start. -1 if there is less memory than is needed for anything that is small. */
-int admission_begin(const struct core *core, struct error *error);
+int admission_begin(const struct batches *batches, const struct core *core, struct error *error);
 /* Between events: holds as much as is to be kept, or as there is, and gives back much more. */
-void admission_keep(const struct core *core);
+void admission_keep(const struct batches *batches, const struct core *core);
 
 #endif

@@ -12,6 +12,7 @@ void batches_init(struct batches *batches, void (*notice)(void *, const struct n
 	batches->filling = &batches->all[0];
 	batches->flying = NULL;
 	batches->durable_count = 0;
+	batches->clients_need = 0;
 }
 
 void batches_fini(struct batches *batches)
@@ -74,7 +75,7 @@ void batches_drop_durable(struct batches *batches)
 
 size_t batches_need(const struct batches *batches)
 {
-	size_t need = 0;
+	size_t need = batches->clients_need;
 
 	for (int i = 0; i < BATCHES; i++)
 		need += batches->all[i].needs.updates + batches->all[i].needs.others;

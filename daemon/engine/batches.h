@@ -27,6 +27,7 @@ struct batches {
 	struct batch *flying; /* with the store; NULL: none */
 	struct batch *durable[BATCHES - 1]; /* to be answered, the oldest first */
 	unsigned durable_count;
+	size_t clients_need; /* bytes for the connected clients that NEEDS_BASE does not cover, see needs_of_clients */
 };
 
 /* `notice` and `arg` are those of update_init. */
@@ -41,7 +42,7 @@ void batches_add_durable(struct batches *batches, struct batch *batch);
 /* The oldest durable one, NULL: none. It stays one until it is dropped, and is free to fill then. */
 struct batch *batches_first_durable(const struct batches *batches);
 void batches_drop_durable(struct batches *batches);
-/* What may still be needed for all of them, in bytes. */
+/* What may still be needed for all of them and for clients, in bytes. */
 size_t batches_need(const struct batches *batches);
 /* Forgets the changes, actions and needs of all of them, and keeps their requests. */
 void batches_clear(struct batches *batches);

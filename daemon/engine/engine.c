@@ -126,9 +126,9 @@ const struct error *engine_lost(const struct engine *engine)
 	return engine->lost ? &engine->lost_error : NULL;
 }
 
-bool engine_has_memory(const struct engine *engine)
+bool engine_has_memory(struct engine *engine, uint32_t clients)
 {
-	return admit_small(&engine->batches);
+	return admit_clients(&engine->batches, clients);
 }
 
 /* Returns whether it was taken in, or refused. If there may soon be the memory for it, it is to wait. */
@@ -541,7 +541,7 @@ void engine_turn(struct engine *engine)
 		read_clock(engine);
 	} while (can_go_on(engine) && engine->now.mono_ms - begun_ms < TURN_MAX_MS);
 	engine->turning = false;
-	admission_keep(&engine->core);
+	admission_keep(&engine->batches, &engine->core);
 	if (can_go_on(engine))
 		engine_wake(engine);
 	arm(engine);
@@ -575,7 +575,7 @@ struct engine *engine_new(const struct core_config *config, struct store *store,
 	TAILQ_INIT(&engine->queued);
 	TAILQ_INIT(&engine->readers);
 	errands_init(&engine->errands, store, wake, engine);
-	if (load(engine, ret_history, error) < 0 || admission_begin(&engine->core, error) < 0) {
+	if (load(engine, ret_history, error) < 0 || admission_begin(&engine->batches, &engine->core, error) < 0) {
 		engine_free(engine);
 		return NULL;
 	}

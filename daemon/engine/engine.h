@@ -68,8 +68,9 @@ bool engine_clean(const struct engine *engine);
 /* Why the state cannot be read just now: after a failed commit it could not be loaded again, which is
  * tried every second. NULL: it can be. Until then whoever submits or waits gets this error. */
 const struct error *engine_lost(const struct engine *engine);
-/* Whether there is memory for what is small besides what is under way: another client, for example. */
-bool engine_has_memory(const struct engine *engine);
+/* Whether there is memory for so many clients besides what is under way. It is asked before another one is let in, with
+ * the number that there would be. */
+bool engine_has_memory(struct engine *engine, uint32_t clients);
 /* Calls done at a moment when engine_clean is true; never from within. With an error, ERR_STORAGE, where
  * the state is lost: engine_clean is false then, and there is nothing to read. */
 void engine_wait(struct engine *engine, struct engine_request *request);

@@ -26,7 +26,16 @@ enum {
 	/* A node that comes to live: itself, its slot, two indices with the smaller ones that they grow out of, timers
 	 * of the core and the driver, numbers in the store and the driver's world, and two texts of errors. */
 	NODE_GROWTH = 640,
+	/* A client: its session and bufferevent, and two pieces of input, because it reads one request ahead at most.
+	 * Libevent reads 4 KiB at once, and rounds a piece with its header up to a power of two. Output that waits
+	 * bypasses the reserve. */
+	CLIENT = 4096 + 2 * 8192,
 };
+
+size_t needs_of_clients(uint32_t clients)
+{
+	return clients > NEEDS_BASE_CLIENTS ? (size_t)(clients - NEEDS_BASE_CLIENTS) * CLIENT : 0;
+}
 
 static struct needs group_needs(uint64_t peak, uint64_t tasks)
 {

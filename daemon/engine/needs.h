@@ -30,12 +30,14 @@ struct needs {
 	size_t after; /* must also be held, so that the event may be undone; 0: it may use what is kept for that */
 };
 
-/* What is small and does not follow from the state: requests and replies, 1000 clients with a request each, a
- * thousand tasks that start and reports that are taken in, and a growing step of every table in SQLite. */
-enum { NEEDS_BASE = 24 << 20 };
+/* What is small and does not follow from the state: requests and replies, NEEDS_BASE_CLIENTS clients with a request
+ * each, a thousand tasks that start and reports that are accepted, and a growing step of every table in SQLite. */
+enum { NEEDS_BASE = 24 << 20, NEEDS_BASE_CLIENTS = 1000 };
 
 size_t needs_kept(const struct core *core);
 struct needs needs_of(const struct core *core, const struct core_event *event);
+/* Of so many connected clients, besides NEEDS_BASE. */
+size_t needs_of_clients(uint32_t clients);
 /* The most that all events of a pass but UPDATEs may take together. */
 struct needs needs_most(const struct core *core);
 

@@ -68,8 +68,8 @@ static const char *no_place(struct server *server, int fd, uid_t uid)
 	int64_t until_ms;
 	unsigned rights;
 
-	if (!engine_has_memory(server->engine))
-		return "ERR too-many the daemon lacks memory for another client\n";
+	if (!engine_has_memory(server->engine, server->clients + 1))
+		return "ERR too-many not enough memory for another client\n";
 	if (server->clients >= rules->max_clients)
 		return "ERR too-many client limit reached\n";
 	if (rules->max_clients_per_user > 0 &&

@@ -422,7 +422,8 @@ def imctl_is_told_of_too_large_a_group():
     with Daemon("--mock-delay=1h", **limited(200000 * 1024)) as imd:
         status, _, err = imctl(imd, "update", "1000000", "1", "--detach")
         equal(status, 1, f"status of imctl: {err}")
-        matches("^imctl: internal: not enough memory: the request and undoing it may need up to [0-9]+ MiB", err, "message of imctl")
+        matches("^imctl: internal: not enough memory: the request and undoing it may need up to [0-9]+ MiB", err,
+                "message of imctl")
         equal(imctl(imd, "update", "3", "1", "--detach")[0], 0, "status of a smaller update")
         lives(imd)
 

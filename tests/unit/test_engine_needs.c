@@ -3,7 +3,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "engine/needs.h"
+#include "engine/admission.h"
+#include "proto/limits.h"
 #include "proto/mem.h"
 #include "store/rows.h"
 #include "unit.h"
@@ -274,6 +275,25 @@ START_TEST(a_group_that_shrinks_is_admitted_as_a_larger_one_if_it_grows_again)
 }
 END_TEST
 
+/* Each may have sent most of two requests, which libevent keeps in memory of the reserve. */
+START_TEST(a_client_is_let_in_only_if_there_is_memory_for_the_input_of_all)
+{
+	enum { CLIENTS = 10000, INPUT = 2 * LIMIT_REQUEST, MIB = 1 << 20 };
+	struct batches batches;
+
+	batches_init(&batches, house_notice, NULL);
+	only(NEEDS_BASE + 10 * MIB);
+	ck_assert(admit_clients(&batches, NEEDS_BASE_CLIENTS));
+	ck_assert(!admit_clients(&batches, CLIENTS));
+	ck_assert(admit_clients(&batches, NEEDS_BASE_CLIENTS + 1));
+	limit_memory(false);
+	ck_assert(admit_clients(&batches, CLIENTS));
+	ck_assert_uint_ge(mem_reserve_held(), NEEDS_BASE + (CLIENTS - NEEDS_BASE_CLIENTS) * (size_t)INPUT);
+	batches_fini(&batches);
+	mem_reserve_trim(0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("engine, needs");
@@ -287,6 +307,7 @@ int main(void)
 		tcase_add_test(tests, to_upgrade_a_group_that_is_starting);
 		tcase_add_test(tests, to_cancel_what_waits);
 		tcase_add_test(tests, to_plan_for_a_node_that_died);
+		tcase_add_test(tests, a_client_is_let_in_only_if_there_is_memory_for_the_input_of_all);
 	}
 	tcase_add_test(tests, a_smaller_group_needs_no_more_than_was_kept);
 	tcase_add_test(tests, a_smaller_group_with_more_surge_is_admitted_as_a_larger_one);
