@@ -429,7 +429,8 @@ static int engine_set_up(struct imd *imd, struct config *config, struct store_hi
 	imd->engine = engine_new(&config->core, store, driver, &host, ret_history, error);
 	if (imd->engine == NULL) {
 		inner = *error;
-		return error_set(error, inner.code, "%s is not sound: %s", config->state, inner.text);
+		return error_set(error, inner.code, inner.code == ERR_INTERNAL ? "%s: %s" : "%s is not sound: %s",
+			config->state, inner.text);
 	}
 	state_restore_mock(engine_core(imd->engine), driver);
 	imd->reload.mock = driver;

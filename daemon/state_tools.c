@@ -91,12 +91,12 @@ static int failed(const struct error *error)
 	return EXIT_FAILURE;
 }
 
-/* Which state is meant; the text of `inner` may be in *error. */
+/* Which state is meant; a lack of memory says nothing about it. The text of `inner` may be in *error. */
 static int not_good(const char *path, const struct error *inner, struct error *error)
 {
 	struct error copy = *inner;
 
-	return error_set(error, ERR_STORAGE, "%s is not sound: %s", path, copy.text);
+	return error_set(error, copy.code, copy.code == ERR_INTERNAL ? "%s: %s" : "%s is not sound: %s", path, copy.text);
 }
 
 int state_check(const char *path)

@@ -18,6 +18,8 @@ int cursor_check(const struct cursor *cursor, int64_t key, struct error *error)
 {
 	if (!cursor->wrong)
 		return 0;
+	if (db_lacks_memory(cursor->statement))
+		return error_set(error, ERR_INTERNAL, "not enough memory to read table %s", cursor->table);
 	return error_set(error, ERR_STORAGE, "table %s, row %" PRIi64 ": invalid %s",
 		cursor->table, key, cursor->wrong);
 }
@@ -26,6 +28,8 @@ int cursor_fail(const struct cursor *cursor, int64_t key, struct error *error)
 {
 	struct error inner = *error;
 
+	if (inner.code == ERR_INTERNAL)
+		return -1; /* which is not the fault of the row */
 	return error_set(error, inner.code, "table %s, row %" PRIi64 ": %s", cursor->table, key,
 		inner.text);
 }

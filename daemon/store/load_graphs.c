@@ -122,6 +122,14 @@ static int load_tasks(struct graph *graph, struct cursor *tasks, struct error *e
 	return row;
 }
 
+/* A lack of memory is not the fault of the row. */
+static int plan_failed(const struct graph *graph, const struct error *inner, struct error *error)
+{
+	if (inner->code == ERR_INTERNAL)
+		return error_set(error, ERR_INTERNAL, "%s of graph %" PRIu64, inner->text, graph->serial);
+	return error_set(error, inner->code, "table plans, graph %" PRIu64 ": %s", graph->serial, inner->text);
+}
+
 /* A graph without tasks has no row in plans. */
 static int load_plan(struct graph *graph, struct cursor *plans, struct error *error)
 {
@@ -143,8 +151,7 @@ static int load_plan(struct graph *graph, struct cursor *plans, struct error *er
 	if (row < 0)
 		ret = -1;
 	else if (plan_decode(graph, graph->task_count, data, len, &inner) < 0)
-		ret = error_set(error, inner.code, "table plans, graph %" PRIu64 ": %s", graph->serial,
-			inner.text);
+		ret = plan_failed(graph, &inner, error);
 	db_rewind(plans->statement);
 	return ret;
 }

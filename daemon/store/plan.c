@@ -240,14 +240,14 @@ static void decode(struct reader *reader, struct graph *graph, uint32_t edges)
 		reader->broken = true;
 }
 
-static int fail(struct graph *graph, const char *why, struct error *error)
+static int fail(struct graph *graph, enum err_code code, const char *why, struct error *error)
 {
 	free(graph->tasks);
 	free(graph->prereqs);
 	graph->tasks = NULL;
 	graph->prereqs = NULL;
 	graph->task_count = graph->edge_count = 0;
-	return error_set(error, ERR_STORAGE, "%s", why);
+	return error_set(error, code, "%s", why);
 }
 
 int plan_decode(struct graph *graph, uint32_t task_count, const void *data, size_t len,
@@ -258,17 +258,17 @@ int plan_decode(struct graph *graph, uint32_t task_count, const void *data, size
 
 	/* A task takes two bytes at least, the edges one, and no planner makes more than four edges a task. */
 	if (reader.broken || task_count > len / 2 || edges > 4 * ((uint64_t)task_count + 1))
-		return fail(graph, "the plan is damaged", error);
+		return fail(graph, ERR_STORAGE, "the plan is damaged", error);
 	graph->task_count = task_count;
 	graph->edge_count = 0;
 	graph->tasks = mem_large_alloc((size_t)task_count + 1, sizeof *graph->tasks);
 	graph->prereqs = mem_large_alloc((size_t)edges + 1, sizeof *graph->prereqs);
 	if (!graph->tasks || !graph->prereqs)
-		return fail(graph, "not enough memory for the plan", error);
+		return fail(graph, ERR_INTERNAL, "not enough memory for the plan", error);
 	decode(&reader, graph, (uint32_t)edges);
 	if (reader.broken)
-		return fail(graph, "the plan is damaged", error);
+		return fail(graph, ERR_STORAGE, "the plan is damaged", error);
 	if (graph_link(graph) < 0)
-		return fail(graph, "not enough memory for the plan", error);
+		return fail(graph, ERR_INTERNAL, "not enough memory for the plan", error);
 	return 0;
 }

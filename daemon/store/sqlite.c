@@ -16,12 +16,18 @@ static sqlite3_stmt *of(struct db_statement *statement)
 	return (sqlite3_stmt *)statement;
 }
 
+static bool is_no_memory(int code)
+{
+	return (code & 0xff) == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM;
+}
+
 int db_fail(sqlite3 *sqlite, struct error *error)
 {
-	if (sqlite != NULL && sqlite3_errcode(sqlite) == SQLITE_INTERRUPT)
+	if (is_no_memory(sqlite3_extended_errcode(sqlite)))
+		return error_set(error, ERR_INTERNAL, "not enough memory");
+	if (sqlite3_errcode(sqlite) == SQLITE_INTERRUPT)
 		return error_set(error, ERR_STORAGE, "its schema is too large to be one of imd");
-	return error_set(error, ERR_STORAGE, "%s",
-		sqlite != NULL ? sqlite3_errmsg(sqlite) : sqlite3_errstr(SQLITE_NOMEM));
+	return error_set(error, ERR_STORAGE, "%s", sqlite3_errmsg(sqlite));
 }
 
 /* ---- SQL ----------------------------------------------------------------------------------- */
@@ -57,6 +63,22 @@ int db_number(struct db *db, const char *sql, int64_t *ret_number, struct error 
 	return row < 0 ? -1 : 0;
 }
 
+/* What a check finds is text, also that there was no memory for it: "Page 3: unable to get the page. error code=7". */
+static bool says_no_memory(const char *text)
+{
+	static const char code[] = "error code";
+	const char *found = strstr(text, code);
+
+	return found && is_no_memory((int)strtol(found + sizeof code, NULL, 10));
+}
+
+static int verify_failed(const struct db *db, const char *text, struct error *error)
+{
+	if (text && says_no_memory(text))
+		return error_set(error, ERR_INTERNAL, "not enough memory to check %s", db->name);
+	return error_set(error, ERR_STORAGE, "%s is damaged: %s", db->name, text ? text : "it cannot be checked");
+}
+
 int db_verify(struct db *db, bool thorough, struct error *error)
 {
 	const char *sql = thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
@@ -71,8 +93,7 @@ int db_verify(struct db *db, bool thorough, struct error *error)
 	if (row < 0)
 		ret = -1;
 	else if (text == NULL || strcmp(text, "ok") != 0)
-		ret = error_set(error, ERR_STORAGE, "%s is damaged: %s", db->name,
-			text != NULL ? text : "it cannot be checked");
+		ret = verify_failed(db, text, error);
 	db_finish(statement);
 	return ret;
 }
@@ -86,6 +107,8 @@ int db_verify_free_pages(struct db *db, struct error *error)
 		return -1;
 	ret = db_run(db, "CREATE TABLE takes_a_page (a)", &inner);
 	db_run(db, "ROLLBACK", NULL); /* SQLite may have done so already */
+	if (ret < 0 && inner.code == ERR_INTERNAL)
+		return error_set(error, ERR_INTERNAL, "not enough memory to check %s", db->name);
 	if (ret < 0)
 		return error_set(error, ERR_STORAGE, "%s is damaged: its free pages cannot be used: %s", db->name,
 			inner.text);
@@ -221,6 +244,11 @@ const void *db_column_blob(struct db_statement *statement, int column, size_t *r
 
 	*ret_len = (size_t)sqlite3_column_bytes(of(statement), column);
 	return blob;
+}
+
+bool db_lacks_memory(struct db_statement *statement)
+{
+	return is_no_memory(sqlite3_extended_errcode(sqlite3_db_handle(of(statement))));
 }
 
 /* ---- copies -------------------------------------------------------------------------------- */

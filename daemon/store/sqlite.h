@@ -1,5 +1,5 @@
 /* What the store needs of SQLite, and the one place that knows it. Every function that can fail says
- * so with -1 and ERR_STORAGE; a database belongs to one thread at a time. */
+ * so with -1 and ERR_STORAGE, or ERR_INTERNAL if memory is lacking; a database belongs to one thread at a time. */
 #ifndef IMD_STORE_SQLITE_H
 #define IMD_STORE_SQLITE_H
 
@@ -117,6 +117,8 @@ struct db_value db_column(struct db_statement *statement, int column);
 int64_t db_column_number(struct db_statement *statement, int column);
 const char *db_column_text(struct db_statement *statement, int column, size_t *ret_len);
 const void *db_column_blob(struct db_statement *statement, int column, size_t *ret_len);
+/* Whether a column of the row could not be read for lack of memory; then it is NULL. */
+bool db_lacks_memory(struct db_statement *statement);
 
 /* A copy into an empty file that is open and needs no name, some pages at a time; what is committed in between is
  * in it. The descriptor is the caller's, and stays until db_backup_end. */

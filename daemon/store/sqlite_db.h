@@ -16,7 +16,7 @@ struct db {
 	void *committing_arg;
 };
 
-/* Says what SQLite said last; NULL is a lack of memory. Returns -1. */
+/* Says what SQLite said last: ERR_INTERNAL for a lack of memory, as NULL is, else ERR_STORAGE. Returns -1. */
 int db_fail(struct sqlite3 *sqlite, struct error *error);
 
 #endif

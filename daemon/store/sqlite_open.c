@@ -113,6 +113,7 @@ static int open_failed(struct db *db, int code, struct error *error)
 			sqlite3_errmsg(db->sqlite));
 	case SQLITE_READONLY:
 		return error_set(error, ERR_STORAGE, "%s cannot be written to", db->name);
+	case SQLITE_NOMEM:
 	case SQLITE_INTERRUPT:
 		return db_fail(db->sqlite, error);
 	default:

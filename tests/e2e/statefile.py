@@ -9,6 +9,7 @@ import os
 import pwd
 import random
 import re
+import resource
 import shutil
 import sqlite3
 import stat
@@ -16,7 +17,8 @@ import sys
 
 from imdmodel import nodes_of, update
 from imdtest import (IMD, LIVE_STATES, SOURCE, STAMP, TIMEOUT_S, UUID, Client, Daemon, Skip, await_that, case,
-                     environment, equal, expect, main, matches, new_path, run, spawn)
+                     environment, equal, expect, main, matches, new_path, run, sanitized,
+                     spawn)
 from statelib import (PAST, PRESENT, SUFFIXES, bytes_of, checked, make_past, make_present, make_rich, prints, refused,
                       refused_by_both, state_option)
 from users import another_user, give
@@ -528,6 +530,34 @@ def a_count_of_free_pages_that_is_wrong_is_found():
         before = prints(path)
         checked(path, 1, "is damaged: its free pages cannot be used")
         equal(prints(path), before, "the file and what is beside it")
+
+
+def with_limit(bytes_, *arguments):
+    """What a program says with so many addresses, and its status."""
+    return run(IMD, *arguments, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_)))
+
+
+@case
+def a_lack_of_memory_is_not_reported_as_damage():
+    """It may come at any place: the limits go up until there is enough."""
+    if sanitized():
+        raise Skip("the sanitizer maps what it likes")
+    path = new_path("state.db")
+    with Daemon("--mock-delay=1h", state_option(path)) as imd:
+        imd.client().ok("UPDATE 100000 1 quiet=yes")
+    before, said = prints(path), set()
+    for limit in range(10 << 20, 1 << 30, 1 << 20):
+        status, out, err = with_limit(limit, f"--check-state={path}")
+        if status == 0:
+            break
+        if status > 0 and err.startswith("imd: "):
+            said.add(err)
+            matches("not enough memory|out of memory|Cannot allocate memory", err, f"the check in {limit} bytes")
+            expect(not re.search("damaged|not sound|invalid|not a state", err), "damage is reported:", err)
+    equal(status, 0, "a check with much memory")
+    expect(any("not enough memory" in line for line in said), "no check lacked memory:", said)
+    equal(prints(path), before, "the file")
+
 
 
 @case
