@@ -245,8 +245,8 @@ static int truncate_log(const struct trust_path *place, struct error *error)
 		ret = repair_cut(place, &source, &log, print_kept, NULL, error);
 	source_close(&source);
 	if (ret == 0)
-		printf("%s-wal: cut after commit %" PRIu64 " of %" PRIu64 "; %" PRIu64 " commits are lost\n", place->path,
-			log.commits, log.commits + log.lost, log.lost);
+		printf("%s-wal: cut after commit %" PRIu64 "; the later ones, at least %" PRIu64 ", are lost\n", place->path,
+			log.commits, log.lost > 0 ? log.lost : 1);
 	return ret;
 }
 

@@ -186,9 +186,9 @@ int inspect_check_log(const struct inspection *inspection, const char *name, str
 		snprintf(place, sizeof place, "its header");
 	else
 		snprintf(place, sizeof place, "frame %" PRIu64 " of %" PRIu64, log->bad_frame, log->frames);
-	return error_set(error, ERR_STORAGE, "%s-wal is damaged in %s: of its %" PRIu64 " commits, %" PRIu64 " from number "
-		"%" PRIu64 " on are lost; go back to a copy with imd --restore=COPY, or keep those before with imd "
-		"--truncate-log", name, place, log->commits + log->lost, log->lost, log->commits + 1);
+	return error_set(error, ERR_STORAGE, "%s-wal is damaged in %s: commits from number %" PRIu64 " on are lost, at least "
+		"%" PRIu64 "; restore a copy with imd --restore=COPY, or keep the commits before them with imd --truncate-log",
+		name, place, log->commits + 1, log->lost > 0 ? log->lost : 1);
 }
 
 static bool is_unchanged(const struct inspection *inspection, enum state_file file, const char *path)

@@ -29,6 +29,12 @@ enum {
 	WORDS = 2,
 };
 
+enum commits {
+	COMMITS_NOT,
+	COMMITS_PERHAPS,
+	COMMITS,
+};
+
 struct checksum {
 	uint32_t words[WORDS];
 };
@@ -171,31 +177,41 @@ static bool frame_is_valid(const struct reader *reader, const struct frame *fram
 		frame->salts[1] == reader->salts[1] && checksum_equal(sum, frame->stored);
 }
 
-/* Whether a frame ends a transaction: by its commit field, or by its checksum if that agrees with the page number
- * and not with the field. The latter is wrong if a highest bit elsewhere was damaged and the field is right; then one
- * commit too many is counted. */
-static bool frame_commits(const struct reader *reader, const struct frame *frame)
+/* The commit field by the checksum of the frame if that agrees with the page number; else as it is stored. */
+static uint32_t commit_field(const struct reader *reader, const struct frame *frame)
 {
 	struct checksum sum = checksum_remove(reader, frame->stored, reader->buffer + FRAME_HEADER_BYTES,
 		reader->page_size);
 	uint32_t page = sum.words[0] - reader->last.words[0] - reader->last.words[1];
 	uint32_t commit = sum.words[1] - reader->last.words[1] - sum.words[0];
 
-	return frame->commit != 0 || (page == checked_word(reader, reader->buffer) && commit != 0);
+	return page == checked_word(reader, reader->buffer) ? commit : checked_word(reader, reader->buffer + 4);
+}
+
+/* Whether a frame ends a transaction: by its checksum. But a highest bit that is wrong elsewhere changes that of the
+ * calculated field alone: if just this bit differs from the stored field, either may be right. */
+static enum commits frame_commits(const struct reader *reader, const struct frame *frame)
+{
+	const uint32_t highest_bit = UINT32_C(1) << 31;
+	uint32_t stored = checked_word(reader, reader->buffer + 4), commit = commit_field(reader, frame);
+
+	if ((stored ^ commit) == highest_bit && (stored == 0 || commit == 0))
+		return COMMITS_PERHAPS;
+	return commit != 0 ? COMMITS : COMMITS_NOT;
 }
 
 /* A frame at or after the first one that is not valid. */
 static void frame_judge(struct reader *reader, const struct frame *frame)
 {
 	struct wal *wal = reader->wal;
+	enum commits commits;
 
 	if (!frame_is_ours(reader, frame))
 		return;
 	wal->end = reader->has_commit ? WAL_DAMAGED : WAL_TORN;
-	if (frame_commits(reader, frame)) {
-		wal->lost++;
-		reader->has_commit = true;
-	}
+	commits = frame_commits(reader, frame);
+	wal->lost += commits == COMMITS;
+	reader->has_commit = reader->has_commit || commits != COMMITS_NOT;
 }
 
 static void frame_take(struct reader *reader, uint64_t number, const struct frame *frame)

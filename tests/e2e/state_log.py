@@ -77,8 +77,8 @@ def damage_before_the_last_transaction_is_refused_at_every_frame():
         transaction = log.transactions[index]
         if transaction == log.last:
             continue
-        told = (rf"-wal is damaged in frame {index + 1} of {log.count}: of its \d+ commits, \d+ from number "
-                rf"{transaction} on are lost; .*--restore=COPY.*--truncate-log")
+        told = (rf"-wal is damaged in frame {index + 1} of {log.count}: commits from number {transaction} on are lost, "
+                rf"at least {log.last - transaction + 1}; .*--restore=COPY.*--truncate-log")
         for what, at in FIELDS:
             log.flip(log.at(index) + at)
             before = prints(path)
@@ -98,7 +98,7 @@ def damage_of_the_header_is_refused():
     log = Log(path + "-wal")
     for at in range(0, HEADER, 3):
         log.flip(at)
-        refused_by_both(path, rf"-wal is damaged in its header: of its \d+ commits, \d+ from number 1 on are lost")
+        refused_by_both(path, rf"-wal is damaged in its header: commits from number 1 on are lost, at least {log.last};")
     log.restore()
     checked(path, 0, f"sound: groups=1 revisions={UPDATES} ")
 
@@ -115,8 +115,6 @@ def an_incomplete_last_transaction_is_ignored_and_reported():
             path = copy_state(whole)
             log = Log(path + "-wal")
             log.flip(log.at(index) + at, 0x01)
-            if what == "commit field" and index + 1 < log.count:
-                continue  # it looks like one more transaction
             before = prints(path)
             checked(path, 0, r": sound: .*; .*-wal: the last transaction is incomplete and was ignored")
             equal(prints(path), before, f"the files, with damage of the {what} of frame {index + 1}")

@@ -124,7 +124,7 @@ static void must_be(const struct wal *wal, enum wal_end end, uint64_t commits, u
 		(int)wal->end, wal->commits, wal->lost, wal->bad_frame, (int)end, commits, lost);
 }
 
-/* A bit of a frame is wrong: only the last transaction can be incomplete. One commit too many may be counted. */
+/* A bit of a frame is wrong: only the last transaction can be incomplete. */
 static void must_tell_flip(size_t frame, size_t at, unsigned bit)
 {
 	unsigned transaction = transactions[frame], lost = count - transaction + 1;
@@ -134,7 +134,7 @@ static void must_tell_flip(size_t frame, size_t at, unsigned bit)
 	wal = read_log(length);
 	must(transaction == count || wal.end == WAL_DAMAGED);
 	must(wal.end != WAL_WHOLE && wal.commits == transaction - 1);
-	must(wal.lost == lost || wal.lost == lost + 1);
+	must(wal.lost == lost);
 	must(wal.bad_frame == frame + 1 && wal.size == end_of(transaction - 1) && wal.frames == frames);
 	bytes[frame_at(frame) + at] ^= (uint8_t)(1u << bit);
 }
