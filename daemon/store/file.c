@@ -143,7 +143,7 @@ static int write_checked(struct store_file *file, write_fn *write, struct error 
 	return ret;
 }
 
-/* What was answered before is saved if only the log was removed or cut. */
+/* What was answered before is saved if only the log was removed, replaced or cut. */
 static void save_log(struct store_file *file)
 {
 	if (identity_keeps_database(&file->identity) && db_mend_log(file->db) == 0)

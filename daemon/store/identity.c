@@ -165,11 +165,5 @@ int identity_check(const struct identity *identity, const struct db_sizes *sizes
 
 bool identity_keeps_database(const struct identity *identity)
 {
-	struct stat status;
-
-	if (check_directory(identity, NULL) < 0 || check_file(identity, STATE_DATABASE, 0, NULL) < 0)
-		return false;
-	if (look(identity, STATE_LOG, &status) < 0)
-		return errno == ENOENT;
-	return id_equal_file(&identity->ids[STATE_LOG], &status);
+	return check_directory(identity, NULL) == 0 && check_file(identity, STATE_DATABASE, 0, NULL) == 0;
 }

@@ -34,8 +34,8 @@ const char *identity_name(const struct identity *identity);
 /* Whether the directory and both files are still there under their names, and have these sizes at least.
  * -1 with ERR_STORAGE, and a text that says what to do. */
 int identity_check(const struct identity *identity, const struct db_sizes *sizes, struct error *error);
-/* Whether the database is in its place, and no other file is in that of the log: then the database can take what the
- * log has, which nobody else will add to it. */
+/* Whether the database is in its place: then it can take what the log has. If a log with fewer commits is in the place
+ * of that log, the next start refuses it (inspect.h). */
 bool identity_keeps_database(const struct identity *identity);
 
 #endif

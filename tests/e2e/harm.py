@@ -5,7 +5,7 @@ that a restart would not find, a backup saves all that was answered, and what is
 import os
 import shutil
 
-from imdtest import (IMD, Daemon, backup, case, add_case, equal, expect, kill, main, matches, new_path, run)
+from imdtest import (IMD, Daemon, backup, case, add_case, equal, expect, kill, main, matches, new_path, run, write)
 from statelib import checked, prints
 
 OPTIONS = ("--mock-delay=0",)
@@ -113,10 +113,13 @@ def ends(kind, harm):
         there = what_is_there(client)
         before = {name: prints(os.path.join(place.folder, name)) for name in os.listdir(place.folder)} \
             if os.path.exists(place.folder) else None
-    if before is not None and (kind, harm) != ("log", "moved"):
+    if kind == "log": # the database has taken what was in it
+        del before[os.path.basename(place.state)]
+        equal({name: prints(os.path.join(place.folder, name)) for name in before}, before, "the log after the end")
+    elif before is not None:
         equal({name: prints(os.path.join(place.folder, name)) for name in os.listdir(place.folder)}, before,
               "the directory of the state after the end")
-    if (kind, harm) != ("log", "moved"):
+    if kind != "log":
         undo(path, place)
     with place.daemon() as imd, imd.client() as client:
         equal(what_is_there(client), there, "what is there after a restart")
@@ -151,6 +154,46 @@ def a_log_that_is_removed_loses_nothing_that_was_answered():
     die(imd)
     with place.daemon() as imd, imd.client() as client:
         equal(what_is_there(client), there, "what is there after a kill")
+
+
+@case
+def a_log_that_is_replaced_by_another_file_loses_nothing_that_was_answered():
+    """Neither with an end of the daemon nor if it is killed; and the other file is left alone."""
+    for end in (Daemon.stop, die):
+        place = Place()
+        imd = place.daemon()
+        client, watcher = imd.client(), imd.client()
+        watcher.ok("WATCH GRAPHS")
+        declare(client, watcher, "UPDATE 3 1")
+        move(place.log, place)
+        write(place.log, "")
+        foreign = os.stat(place.log)
+        refuses(client, place.log, "was replaced")
+        there = what_is_there(client)
+        end(imd)
+        equal(os.stat(place.log)[:-3], foreign[:-3], "the file at the path of the log") # but for its times
+        with place.daemon() as imd, imd.client() as client:
+            equal(what_is_there(client), there, f"what is there after {end.__name__}")
+
+
+@case
+def a_log_of_an_earlier_moment_is_refused():
+    """It would take back what was answered since."""
+    place = Place()
+    with place.daemon() as imd, imd.client() as client, imd.client() as watcher:
+        watcher.ok("WATCH GRAPHS")
+        declare(client, watcher, "UPDATE 3 1")
+        earlier = shutil.copy(place.log, place.aside)
+        declare(client, watcher, "UPDATE 5 2")
+        there = what_is_there(client)
+        os.replace(earlier, place.log)
+        client.fails("UPDATE 6 3", "storage", "was replaced")
+    status, _, err = run(IMD, f"--state={place.state}", f"--socket={new_path('sock')}")
+    equal(status, 1, "exit status of a start", err)
+    matches("is not the log of imd.db: the file is newer", err, "what is said")
+    os.unlink(place.log)
+    with place.daemon() as imd, imd.client() as client:
+        equal(what_is_there(client), there, "what is there without that log")
 
 
 @case

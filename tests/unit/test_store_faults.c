@@ -214,7 +214,8 @@ static bool load(const char *when)
 /* ---- harm from outside --------------------------------------------------------------------- */
 
 enum harm {
-	HARM_LOG_REMOVED, /* which is never undone */
+	HARM_LOG_REMOVED, /* these are never undone */
+	HARM_LOG_LOST,
 	HARM_LOG_CUT,     /* which the store mends */
 	HARM_LOG_MOVED,
 	HARM_DATABASE_MOVED,
@@ -239,8 +240,13 @@ static void do_harm(void)
 		must(truncate(log, 100) == 0);
 	else
 		must(rename(harm == HARM_DATABASE_MOVED ? path : log, aside_path) == 0);
-	if (harm == HARM_LOG_REPLACED)
+	if (harm == HARM_LOG_REPLACED || harm == HARM_LOG_LOST)
 		must(fclose(fopen(log, "w")) == 0);
+}
+
+static bool harm_stays(void)
+{
+	return harm == HARM_LOG_REMOVED || harm == HARM_LOG_LOST;
 }
 
 static void undo_harm(void)
@@ -248,7 +254,7 @@ static void undo_harm(void)
 	char log[PATH_MAX + 16];
 
 	log_name(log, sizeof log);
-	if (access(aside_path, F_OK) == 0)
+	if (!harm_stays() && access(aside_path, F_OK) == 0)
 		must(rename(aside_path, harm == HARM_DATABASE_MOVED ? path : log) == 0);
 }
 
@@ -514,13 +520,14 @@ static bool try_harm(uint64_t at)
 	fault_arm(harm == HARM_LOG_CUT ? FAULT_CUT : FAULT_HARM, at, false);
 	tell_story();
 	undo_harm();
-	if (harm != HARM_LOG_REMOVED || !fault_reached())
+	if (!harm_stays() || !fault_reached())
 		go_on();
 	store_close(keep.store);
 	fault.armed = false;
 	undo_harm();
 	check_file(path, "opened again, after harm");
 	file_remove(path);
+	unlink(aside_path);
 	keep_end();
 	free(last);
 	return fault_reached();
@@ -530,8 +537,8 @@ static bool try_harm(uint64_t at)
  * nothing is lost that was said to be stored, and the store goes on when the files are back. */
 START_TEST(harms)
 {
-	static const char *const names[HARM_COUNT] = {"the log is removed", "the log is cut", "the log is moved",
-		"the database is moved", "the log is replaced"};
+	static const char *const names[HARM_COUNT] = {"the log is removed", "the log is replaced for good",
+		"the log is cut", "the log is moved", "the database is moved", "the log is replaced"};
 	uint64_t at, stride = 1;
 
 	unit_take_seed();
