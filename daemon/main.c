@@ -45,6 +45,7 @@ struct imd {
 	struct server *server;
 	struct engine *engine;
 	struct store *store;           /* NULL: the engine has it, or it is not open */
+	bool state_lost;               /* it was closed, and the next start does not find it */
 	struct event *turn;            /* once more, at the end of this pass or in the next */
 	struct event *deadline;        /* the engine's one timer */
 	struct event *watchdog;        /* NULL: nobody wants to hear */
@@ -448,7 +449,7 @@ static int imd_set_up(struct imd *imd, struct config *config, struct error *erro
 	if (imd->base == NULL || events_new(imd) < 0)
 		return error_set(error, ERR_INTERNAL, "cannot set up the event loop");
 	/* First of all: another daemon that has the state is to find nothing changed by this one. */
-	if (state_open(config->state, &ids, imd->base, &imd->store, error) < 0)
+	if (state_open(config->state, &ids, imd->base, &imd->state_lost, &imd->store, error) < 0)
 		return -1;
 	if (server_set_up(imd, config, error) < 0)
 		return -1;
@@ -518,7 +519,7 @@ static int serve(struct config *config, int argc, char **argv)
 	if (imd.end_signal != 0 && !imd.drained)
 		_exit(status);
 	imd_fini(&imd);
-	return status;
+	return imd.state_lost ? EXIT_FAILED : status;
 }
 
 /* A service that cannot start is an event of note; who looks at the settings only is answered. */

@@ -44,8 +44,16 @@ char *state_default_path(void)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-int state_open(const char *path, const struct id_source *ids, struct event_base *base, struct store **ret_store,
-	struct error *error)
+static void on_unsaved(void *arg, const struct error *error)
+{
+	bool *unsaved = arg;
+
+	*unsaved = true;
+	log_event(LEVEL_ERR, "state-lost", LOG_STR("error", error->text));
+}
+
+int state_open(const char *path, const struct id_source *ids, struct event_base *base, bool *unsaved,
+	struct store **ret_store, struct error *error)
 {
 	struct runner *runner;
 	struct error notice;
@@ -61,6 +69,7 @@ int state_open(const char *path, const struct id_source *ids, struct event_base 
 		return error_set(error, ERR_INTERNAL, "cannot set up a thread for the state");
 	if (store_file_open(path, ids, runner, ret_store, error) < 0)
 		return -1;
+	store_file_on_unsaved(*ret_store, on_unsaved, unsaved);
 	if (store_file_restored(*ret_store))
 		log_event(LEVEL_NOTICE, "restore-finished", LOG_STR("state", path));
 	if (store_file_notice(*ret_store, &notice))

@@ -17,9 +17,10 @@ struct event_base;
 char *state_default_path(void);
 
 /* Opens what `path` names, and creates the file and its directory if they do not exist. A state that is new gets its
- * incarnation from `ids` (store/schema.h). */
-int state_open(const char *path, const struct id_source *ids, struct event_base *base, struct store **ret_store,
-	struct error *error);
+ * incarnation from `ids` (store/schema.h). `unsaved` is set to true when the store is freed if what was committed is in
+ * no file that the next start finds; the log says so. */
+int state_open(const char *path, const struct id_source *ids, struct event_base *base, bool *unsaved,
+	struct store **ret_store, struct error *error);
 
 /* The nodes of the mock driver live in its memory, and die with it. A real one's would have gone on:
  * so those that ran are there again before the daemon looks. */

@@ -52,8 +52,11 @@ struct store_file {
 	bool failed;         /* the commit */
 	bool untrimmed;      /* frames may follow the last commit in the log */
 	struct identity identity; /* of the state; directory -1: of a copy, in which nothing is kept */
-	bool harmed;         /* the files were not those that are open, */
-	struct error harm;   /* and how */
+	bool harmed;         /* the paths no longer lead to the files that are open, or a file was cut; */
+	struct error harm;   /* which one, and how */
+	bool ends;           /* it is being freed */
+	store_unsaved_fn *unsaved;
+	void *unsaved_arg;
 	struct error error;
 	store_done_fn *done; /* NULL: no commit is under way */
 	void *arg;
@@ -108,7 +111,8 @@ static int file_load(struct store *store, struct core *core, struct store_histor
 
 static int check_identity(struct store_file *file, const struct db_sizes *sizes)
 {
-	file->harmed = file->identity.directory >= 0 && identity_check(&file->identity, sizes, &file->harm) < 0;
+	file->harmed = file->identity.directory >= 0 &&
+		identity_check(&file->identity, sizes, file->ends, &file->harm) < 0;
 	return file->harmed ? -1 : 0;
 }
 
@@ -144,10 +148,11 @@ static int write_checked(struct store_file *file, write_fn *write, struct error 
 }
 
 /* What was answered before is saved if only the log was removed, replaced or cut. */
-static void save_log(struct store_file *file)
+static int save_log(struct store_file *file)
 {
-	if (identity_keeps_database(&file->identity) && db_mend_log(file->db) == 0)
-		db_checkpoint(file->db);
+	if (!identity_keeps_database(&file->identity) || db_mend_log(file->db) < 0)
+		return -1;
+	return db_checkpoint(file->db);
 }
 
 /* If the disk is full, the room that the log takes may do. */
@@ -292,8 +297,10 @@ static void fetches_free(struct store_file *file)
 /* What is in the place of a file that is gone is left alone. */
 static void close_database(struct store_file *file)
 {
+	file->ends = true;
 	if (file->identity.directory >= 0 && check_files(file) < 0) {
-		save_log(file);
+		if (save_log(file) < 0 && file->unsaved)
+			file->unsaved(file->unsaved_arg, &file->harm);
 		db_keep_files(file->db);
 	}
 	db_close(file->db);
@@ -315,6 +322,14 @@ static void file_free(struct store *store)
 	pthread_mutex_destroy(&file->mutex);
 	free(file->name);
 	free(file);
+}
+
+void store_file_on_unsaved(struct store *store, store_unsaved_fn *unsaved, void *arg)
+{
+	struct store_file *file = file_of(store);
+
+	file->unsaved = unsaved;
+	file->unsaved_arg = arg;
 }
 
 int store_file_verify(struct store *store, struct error *error)

@@ -10,8 +10,21 @@
 #include "proto/buf.h"
 #include "proto/mem.h"
 
-/* In an error after what is wrong. The path comes last: it may be cut. */
-static const char remedy[] = "put it back, or save the state with \"imctl backup\" and start imd on the copy";
+/* What follows what is wrong in an error. The path comes last: it may be cut off. */
+struct advice {
+	const char *displaced; /* the path does not lead to what is open */
+	const char *cut[2];    /* of the database, and of the log, which is in memory, too */
+};
+
+static const struct advice advice_in_use = {
+	"move it back, or save the state with \"imctl backup\" and restore from the copy with \"imd --restore\"",
+	{"stop imd and restore a copy with \"imd --restore\"",
+		"try again, or save the state with \"imctl backup\" and restore from the copy with \"imd --restore\""},
+};
+static const struct advice advice_at_end = {
+	"what was answered is lost unless it is moved back before the next start",
+	{"restore a copy with \"imd --restore\"", "restore a copy with \"imd --restore\""},
+};
 
 static struct file_id id_of(const struct stat *status)
 {
@@ -98,72 +111,62 @@ void identity_fini(struct identity *identity)
 
 /* ---- checking ------------------------------------------------------------------------------ */
 
-static int gone(const char *what, const char *path, struct error *error)
+static int displaced(const char *what, const char *how, const struct advice *advice, const char *path,
+	struct error *error)
 {
-	return error_set(error, ERR_STORAGE, "%s is gone; %s: %s", what, remedy, path);
+	return error_set(error, ERR_STORAGE, "%s %s; %s: %s", what, how, advice->displaced, path);
 }
 
-static int replaced(const char *what, const char *path, struct error *error)
+static int look_failed(const char *what, const struct advice *advice, const char *path, struct error *error)
 {
-	return error_set(error, ERR_STORAGE, "%s was replaced; %s: %s", what, remedy, path);
-}
-
-static int check_failed(const char *path, struct error *error)
-{
-	return error_set(error, ERR_STORAGE, "the state cannot be looked at: %s: %s", strerror(errno), path);
+	if (errno == ENOENT || errno == ENOTDIR)
+		return displaced(what, "is gone", advice, path, error);
+	return error_set(error, ERR_STORAGE, "cannot check the files of the state: %s: %s", strerror(errno), path);
 }
 
 /* A directory that was moved has the files, but the next start would not find them. */
-static int check_directory(const struct identity *identity, struct error *error)
+static int check_directory(const struct identity *identity, const struct advice *advice, struct error *error)
 {
 	static const char what[] = "the directory of the state";
 	struct stat status;
 
 	if (stat(identity->directory_path, &status) < 0)
-		return errno == ENOENT || errno == ENOTDIR ? gone(what, identity->directory_path, error)
-			: check_failed(identity->directory_path, error);
+		return look_failed(what, advice, identity->directory_path, error);
 	if (!id_equal_file(&identity->directory_id, &status))
-		return replaced(what, identity->directory_path, error);
+		return displaced(what, "was replaced", advice, identity->directory_path, error);
 	return 0;
 }
 
-static int look(const struct identity *identity, enum state_file file, struct stat *ret_status)
-{
-	return fstatat(identity->directory, name_in(identity->paths[file]), ret_status, AT_SYMLINK_NOFOLLOW);
-}
-
-/* What was in the log is in memory, too; the database can only be restored. */
-static int cut(const char *what, enum state_file file, off_t size, off_t expected, const char *path, struct error *error)
-{
-	static const char *const advice[] = {"stop imd and restore a copy with \"imd --restore\"",
-		"try again, or save the state with \"imctl backup\" and start imd on the copy"};
-
-	return error_set(error, ERR_STORAGE, "%s was cut to %jd of %jd bytes; %s: %s", what, (intmax_t)size,
-		(intmax_t)expected, advice[file], path);
-}
-
-static int check_file(const struct identity *identity, enum state_file file, off_t size, struct error *error)
+static int check_file(const struct identity *identity, enum state_file file, off_t size, const struct advice *advice,
+	struct error *error)
 {
 	static const char *const what[] = {"the state file", "the log of the state"};
 	const char *path = identity->paths[file];
 	struct stat status;
 
-	if (look(identity, file, &status) < 0)
-		return errno == ENOENT ? gone(what[file], path, error) : check_failed(path, error);
+	if (fstatat(identity->directory, name_in(path), &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return look_failed(what[file], advice, path, error);
 	if (!id_equal_file(&identity->ids[file], &status))
-		return replaced(what[file], path, error);
-	return status.st_size < size ? cut(what[file], file, status.st_size, size, path, error) : 0;
+		return displaced(what[file], "was replaced", advice, path, error);
+	if (status.st_size >= size)
+		return 0;
+	return error_set(error, ERR_STORAGE, "%s was cut to %jd of %jd bytes; %s: %s", what[file],
+		(intmax_t)status.st_size, (intmax_t)size, advice->cut[file], path);
 }
 
-int identity_check(const struct identity *identity, const struct db_sizes *sizes, struct error *error)
+int identity_check(const struct identity *identity, const struct db_sizes *sizes, bool at_end, struct error *error)
 {
-	if (check_directory(identity, error) < 0 || check_file(identity, STATE_DATABASE, sizes->file, error) < 0 ||
-		check_file(identity, STATE_LOG, sizes->log, error) < 0)
+	const struct advice *advice = at_end ? &advice_at_end : &advice_in_use;
+
+	if (check_directory(identity, advice, error) < 0 ||
+		check_file(identity, STATE_DATABASE, sizes->file, advice, error) < 0 ||
+		check_file(identity, STATE_LOG, sizes->log, advice, error) < 0)
 		return -1;
 	return 0;
 }
 
 bool identity_keeps_database(const struct identity *identity)
 {
-	return check_directory(identity, NULL) == 0 && check_file(identity, STATE_DATABASE, 0, NULL) == 0;
+	return check_directory(identity, &advice_in_use, NULL) == 0 &&
+		check_file(identity, STATE_DATABASE, 0, &advice_in_use, NULL) == 0;
 }

@@ -32,8 +32,8 @@ void identity_fini(struct identity *identity);
 const char *identity_name(const struct identity *identity);
 
 /* Whether the directory and both files are still there under their names, and have these sizes at least.
- * -1 with ERR_STORAGE, and a text that says what to do. */
-int identity_check(const struct identity *identity, const struct db_sizes *sizes, struct error *error);
+ * -1 with ERR_STORAGE, and a text that says what to do, or with `at_end` what is lost, because the state is closed. */
+int identity_check(const struct identity *identity, const struct db_sizes *sizes, bool at_end, struct error *error);
 /* Whether the database is in its place: then it can take what the log has. If a log with fewer commits is in the place
  * of that log, the next start refuses it (inspect.h). */
 bool identity_keeps_database(const struct identity *identity);

@@ -89,6 +89,10 @@ int store_file_open_copy(const char *path, struct runner *runner, struct store *
  * damage. */
 int store_file_open_source(const struct source *source, bool cut, struct runner *runner, struct store **ret_store,
 	struct error *error);
+/* Sets what is called when the store is freed if its files were removed, replaced or cut, and what was committed could
+ * not be saved in spite of that. */
+typedef void store_unsaved_fn(void *arg, const struct error *error);
+void store_file_on_unsaved(struct store *store, store_unsaved_fn *unsaved, void *arg);
 /* Whether opening the file has finished a restore that had been interrupted. */
 bool store_file_restored(const struct store *store);
 /* What a user should know of a file that is good all the same; false if there is nothing. */

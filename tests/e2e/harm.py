@@ -5,7 +5,7 @@ that a restart would not find, a backup saves all that was answered, and what is
 import os
 import shutil
 
-from imdtest import (IMD, Daemon, backup, case, add_case, equal, expect, kill, main, matches, new_path, run, write)
+from imdtest import (IMD, TIMEOUT_S, Daemon, backup, case, add_case, equal, expect, kill, main, matches, new_path, run, write)
 from statelib import checked, prints
 
 OPTIONS = ("--mock-delay=0",)
@@ -48,7 +48,8 @@ def undo_replace(path, place):
 
 
 # What happens to a path, how it is undone, and what is reported.
-HARMS = {"moved": (move, move_back, "is gone; put it back"), "replaced": (replace, undo_replace, "was replaced; put it back")}
+HARMS = {"moved": (move, move_back, "is gone; move it back"),
+         "replaced": (replace, undo_replace, "was replaced; move it back")}
 PATHS = {"database": "state", "log": "log", "directory": "folder"}
 
 
@@ -77,6 +78,17 @@ def save(client, there):
     checked(path, 0, "sound")
     with Daemon(f"--state={path}", *OPTIONS) as imd, imd.client() as other:
         equal(what_is_there(other), there, "what is there in the copy")
+
+
+def stop_lost(imd, pattern):
+    """Ends a daemon that cannot save what it has answered: it says so, and that is no success."""
+    imd.process.terminate()
+    equal(imd.process.wait(TIMEOUT_S), 1, "exit status of imd; its log: " + imd.log()[-2000:])
+    imd.manager.close()
+    matches(f"<3>state-lost error=.*{pattern}", imd.log(), "the log")
+
+
+LOST = "what was answered is lost unless it is moved back before the next start"
 
 
 def is_undone(kind, harm):
@@ -113,6 +125,11 @@ def ends(kind, harm):
         there = what_is_there(client)
         before = {name: prints(os.path.join(place.folder, name)) for name in os.listdir(place.folder)} \
             if os.path.exists(place.folder) else None
+        if kind == "log":
+            imd.stop()
+            expect("state-lost" not in imd.log(), "it is saved, but the log says:", imd.log())
+        else:
+            stop_lost(imd, f"{pattern.partition(';')[0]}; {LOST}: {path}")
     if kind == "log": # the database has taken what was in it
         del before[os.path.basename(place.state)]
         equal({name: prints(os.path.join(place.folder, name)) for name in before}, before, "the log after the end")
@@ -205,6 +222,7 @@ def a_directory_that_is_removed_is_saved_by_a_backup():
         shutil.rmtree(place.folder)
         refuses(client, place.folder, "the directory of the state is gone")
         save(client, what_is_there(client))
+        stop_lost(imd, f"the directory of the state is gone; {LOST}")
     expect(not os.path.exists(place.folder), "the directory was made again")
 
 
@@ -258,6 +276,7 @@ def a_database_that_is_cut_is_reported():
             os.truncate(place.state, size)
             for _ in range(3):
                 client.fails("UPDATE 5 2", "storage", f"the state file was cut to {size} of [0-9]+ bytes; stop imd")
+            stop_lost(imd, f"the state file was cut to {size} of [0-9]+ bytes; restore a copy")
             equal(os.path.getsize(place.state), size, "the size of the file")
 
 
@@ -283,6 +302,17 @@ def a_rollout_stands_still_until_the_log_is_back():
 
 
 @case
+def an_end_says_what_nobody_has_seen_before():
+    """The files are checked at the end, also if nothing was changed since they were removed."""
+    place = Place()
+    with place.daemon() as imd, imd.client() as client, imd.client() as watcher:
+        watcher.ok("WATCH GRAPHS")
+        declare(client, watcher, "UPDATE 3 1")
+        shutil.rmtree(place.folder)
+        stop_lost(imd, f"the directory of the state is gone; {LOST}: {place.folder}")
+
+
+@case
 def a_start_on_what_is_left_of_a_removed_directory():
     """The next start makes another state; a copy that was saved takes its place."""
     place = Place()
@@ -293,6 +323,7 @@ def a_start_on_what_is_left_of_a_removed_directory():
         refuses(client, place.state, "the state file is gone")
         there = what_is_there(client)
         copy = backup(client, new_path("copy.db"))
+        stop_lost(imd, f"the state file is gone; {LOST}")
     status, _, err = run(IMD, f"--state={place.state}", f"--socket={new_path('sock')}")
     equal(status, 1, "exit status of a start on a log alone", err)
     matches("put the file back, or remove the log", err, "what is said")
