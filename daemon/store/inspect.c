@@ -186,9 +186,9 @@ int inspect_check_log(const struct inspection *inspection, const char *name, str
 		snprintf(place, sizeof place, "its header");
 	else
 		snprintf(place, sizeof place, "frame %" PRIu64 " of %" PRIu64, log->bad_frame, log->frames);
-	return error_set(error, ERR_STORAGE, "%s-wal is damaged in %s: commits from number %" PRIu64 " on are lost, at least "
-		"%" PRIu64 "; restore a copy with imd --restore=COPY, or keep the commits before them with imd --truncate-log",
-		name, place, log->commits + 1, log->lost > 0 ? log->lost : 1);
+	return error_set(error, ERR_STORAGE, "%s-wal is damaged in %s: commits from number %" PRIu64 " on are lost, at "
+		"least %" PRIu64 "; restore a copy with imd --restore=COPY, or keep the commits before them with "
+		"imd --truncate-log", name, place, log->commits + 1, log->lost > 0 ? log->lost : 1);
 }
 
 static bool is_unchanged(const struct inspection *inspection, enum state_file file, const char *path)
@@ -262,9 +262,9 @@ int inspect_check_lineage(const struct inspection *inspection, const char *name,
 
 bool inspect_notice(const struct inspection *inspection, const char *name, struct error *ret_notice)
 {
-	if (inspection->log.end != WAL_TORN || inspection->log.lost == 0)
+	if (inspection->log.end != WAL_TORN)
 		return false;
-	error_set(ret_notice, ERR_STORAGE, "%s-wal: the last transaction is incomplete and was ignored; unless the log "
-		"was damaged, no client got an answer to it", name);
+	error_set(ret_notice, ERR_STORAGE, "%s-wal: the last transaction is incomplete and was ignored; no client received "
+		"a reply to it, unless the log was damaged", name);
 	return true;
 }

@@ -2,6 +2,9 @@
  * applies. After it, each frame is judged by its salts, and its checksum is continued from the one that is stored
  * in the frame before: damage in one frame does not hide those after it.
  *
+ * A log that was begun again is shorter than the file until it has grown: frames of the log before follow, up to a
+ * whole number of frames. So if the last frame is of this log, and part of another one follows, that is of this log.
+ *
  * What is not valid of the last transaction may never have been written. The other way round, a header of a
  * frame is written at once, so one with the salts of this log says the truth about whether its frame commits,
  * unless it was damaged: the checksum shows that, as the first two words that went into it can be calculated
@@ -48,6 +51,7 @@ struct frame {
 
 struct reader {
 	int fd;
+	off_t file_size;
 	bool big_endian;     /* checksums are calculated from big-endian words */
 	uint32_t page_size;
 	uint32_t salts[WORDS];
@@ -55,6 +59,8 @@ struct reader {
 	uint8_t *buffer;     /* of one frame */
 	bool has_bad;
 	bool has_commit;     /* a frame that commits, at the first bad frame or after it */
+	bool is_open;        /* the last frame is of a transaction of this log which it does not end */
+	bool is_ours;        /* it is of this log; so is the header, before any frame */
 	struct wal *wal;
 };
 
@@ -139,6 +145,7 @@ static bool header_take(struct reader *reader, const uint8_t *header)
 
 	reader->big_endian = (magic & 1) != 0;
 	reader->last = checksum_at(header + HEADER_BYTES - 8);
+	reader->is_ours = true;
 	sum = checksum_add(reader, sum, header, HEADER_BYTES - 8);
 	if ((magic & ~UINT32_C(1)) != MAGIC || !page_size_is_valid(page_size) || !checksum_equal(sum, reader->last))
 		return false;
@@ -218,17 +225,33 @@ static void frame_take(struct reader *reader, uint64_t number, const struct fram
 {
 	struct wal *wal = reader->wal;
 
+	reader->is_ours = frame_is_ours(reader, frame);
 	if (!reader->has_bad && !frame_is_valid(reader, frame)) {
 		reader->has_bad = true;
 		wal->bad_frame = number;
 	}
 	if (reader->has_bad) {
 		frame_judge(reader, frame);
-	} else if (frame->commit != 0) {
+	} else if (frame->commit == 0) {
+		reader->is_open = true;
+	} else {
+		reader->is_open = false;
 		wal->commits++;
 		wal->size = HEADER_BYTES + (off_t)number * (FRAME_HEADER_BYTES + (off_t)reader->page_size);
 	}
 	reader->last = frame->stored;
+}
+
+/* Frames that are valid may have no commit after them, or only a part of a frame. */
+static void end_judge(struct reader *reader, off_t end)
+{
+	struct wal *wal = reader->wal;
+
+	if (wal->end != WAL_WHOLE || (!reader->is_open && (!reader->is_ours || reader->file_size <= end)))
+		return;
+	wal->end = WAL_TORN;
+	if (!reader->has_bad)
+		wal->bad_frame = wal->frames + 1;
 }
 
 static int frames_read(struct reader *reader)
@@ -247,6 +270,7 @@ static int frames_read(struct reader *reader)
 		at += (off_t)size;
 	}
 	free(reader->buffer);
+	end_judge(reader, at);
 	return ret;
 }
 
@@ -268,6 +292,7 @@ int wal_read(int fd, uint32_t page_size, struct wal *ret_wal)
 	*ret_wal = (struct wal){.end = WAL_WHOLE};
 	if (fstat(fd, &status) < 0)
 		return -1;
+	reader.file_size = status.st_size;
 	ret = read_at(fd, header, sizeof header, 0);
 	if (ret > 0) {
 		reader.has_bad = !header_take(&reader, header);

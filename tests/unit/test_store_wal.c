@@ -260,6 +260,20 @@ START_TEST(any_part_of_the_last_transaction_may_be_missing)
 }
 END_TEST
 
+START_TEST(a_log_that_ends_within_a_transaction_is_incomplete)
+{
+	for (size_t len = HEADER; len <= length; len += 8) {
+		unsigned commits = 0;
+		struct wal wal = read_log(len);
+
+		while (commits < count && end_of(commits + 1) <= (off_t)len)
+			commits++;
+		must_be(&wal, (off_t)len == end_of(commits) ? WAL_WHOLE : WAL_TORN, commits, 0);
+		ck_assert_int_eq(wal.size, end_of(commits));
+	}
+}
+END_TEST
+
 /* The log is written from its beginning again, with other salts. */
 START_TEST(frames_of_an_earlier_log_are_none_of_this_one)
 {
@@ -274,6 +288,8 @@ START_TEST(frames_of_an_earlier_log_are_none_of_this_one)
 	must_be(&wal, WAL_WHOLE, 2, 0);
 	ck_assert_int_eq(wal.size, (off_t)begin);
 	ck_assert_uint_eq(wal.frames, frames);
+	wal = read_log(length - 1);
+	must_be(&wal, WAL_WHOLE, 2, 0);
 }
 END_TEST
 
@@ -291,6 +307,7 @@ int main(void)
 	tcase_add_test(tests, logs_of_the_other_order_of_bytes_are_read);
 	tcase_add_test(tests, damage_of_the_header_loses_all_commits);
 	tcase_add_test(tests, any_part_of_the_last_transaction_may_be_missing);
+	tcase_add_test(tests, a_log_that_ends_within_a_transaction_is_incomplete);
 	tcase_add_test(tests, frames_of_an_earlier_log_are_none_of_this_one);
 	suite_add_tcase(suite, tests);
 	return unit_run(suite, CK_FORK_GETENV);
