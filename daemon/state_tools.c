@@ -91,6 +91,13 @@ static int failed(const struct error *error)
 	return EXIT_FAILURE;
 }
 
+static int check_in_file(const char *path, struct error *error)
+{
+	if (strcmp(path, STATE_IN_MEMORY) != 0)
+		return 0;
+	return error_set(error, ERR_STORAGE, "the state \"%s\" is not in a file; use --state", path);
+}
+
 /* Which state is meant; a lack of memory says nothing about it. The text of `inner` may be in *error. */
 static int not_good(const char *path, const struct error *inner, struct error *error)
 {
@@ -192,10 +199,8 @@ int state_restore(const char *path, const char *copy_path)
 	struct error error;
 	int ret;
 
-	if (strcmp(path, STATE_IN_MEMORY) == 0) {
-		error_set(&error, ERR_STORAGE, "the state %s is in no file: name one with --state", path);
+	if (check_in_file(path, &error) < 0)
 		return failed(&error);
-	}
 	if (source_open(copy_path, SOURCE_ANY_OWNER, &copy, &error) < 0)
 		return failed(&error);
 	ret = restore_from(path, &copy, &error);
@@ -256,7 +261,7 @@ int state_truncate_log(const char *path)
 	struct error error;
 	int ret;
 
-	if (become_owner(path, &error) < 0 || files_resolve(path, &place, &error) < 0)
+	if (check_in_file(path, &error) < 0 || become_owner(path, &error) < 0 || files_resolve(path, &place, &error) < 0)
 		return failed(&error);
 	ret = restore_check_none(place.path, &error);
 	if (ret == 0)
