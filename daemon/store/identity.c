@@ -18,7 +18,7 @@ struct advice {
 
 static const struct advice advice_in_use = {
 	"move it back, or save the state with \"imctl backup\" and restore from the copy with \"imd --restore\"",
-	{"stop imd and restore a copy with \"imd --restore\"",
+	{"save the state with \"imctl backup\" if it still can be read, or restore an earlier copy with \"imd --restore\"",
 		"try again, or save the state with \"imctl backup\" and restore from the copy with \"imd --restore\""},
 };
 static const struct advice advice_at_end = {

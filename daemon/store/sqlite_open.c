@@ -173,8 +173,8 @@ static int check_size(const struct db *db, bool create, struct error *error)
 	if (size < 0 || size >= HEADER_BYTES)
 		return 0;
 	if (logged > 0)
-		return error_set(error, ERR_STORAGE, "%s is %s, but its log %s-wal exists: move the file back, or restore a copy "
-			"with imd --restore=COPY", db->name, size > 0 ? "cut short" : "gone or empty", db->name);
+		return error_set(error, ERR_STORAGE, "%s is %s, but its log %s-wal exists: move the file back, or restore "
+			"a copy with imd --restore=COPY", db->name, size > 0 ? "cut short" : "gone or empty", db->name);
 	if (size > 0)
 		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", db->name);
 	if (!create && access(db->path, F_OK) == 0)

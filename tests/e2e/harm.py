@@ -275,7 +275,7 @@ def a_database_that_is_cut_is_reported():
             declare(client, watcher, "UPDATE 3 1")
             os.truncate(place.state, size)
             for _ in range(3):
-                client.fails("UPDATE 5 2", "storage", f"the state file was cut to {size} of [0-9]+ bytes; stop imd")
+                client.fails("UPDATE 5 2", "storage", f"the state file was cut to {size} of [0-9]+ bytes; save the state with")
             stop_lost(imd, f"the state file was cut to {size} of [0-9]+ bytes; restore a copy")
             equal(os.path.getsize(place.state), size, "the size of the file")
 

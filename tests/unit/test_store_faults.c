@@ -452,7 +452,8 @@ static int64_t file_size(const char *name)
 enum { STORIES_QUICK = 70, STORIES_MEMORY = 500 };
 
 /* Every operation in its turn. Of allocations, which are some 10,000 in a story, 500 at equal distances, and of
- * all operations some with IMD_TEST_QUICK: others each time. Prints how many there were, and how many of them failed. */
+ * all operations some with IMD_TEST_QUICK: others each time. Prints how many there were, and how many of them
+ * failed. */
 static void try_all(enum fault_kind kind, bool lasts, bool base)
 {
 	uint64_t count, stride, tried = 0;
