@@ -9,13 +9,15 @@ static size_t rounded_mib(size_t bytes)
 	return bytes / MIB + 1;
 }
 
+/* Clients may have taken what was held for their input. So only what adds to the kept memory makes sure that as much is
+ * there for them; the rest was held besides when they were let in. */
 int admit(struct batches *batches, const struct core *core, const struct core_event *event, struct error *error)
 {
 	struct needs needs = needs_of(core, event), most;
 	struct batch_needs *booked = &batches->filling->needs;
-	size_t own = needs.now + needs.later;
+	size_t own = needs.now + needs.later, clients = needs.after > 0 ? batches->clients_need : 0;
 
-	if (mem_reserve_hold(NEEDS_BASE + batches_need(batches) + (own > needs.after ? own : needs.after)) < 0)
+	if (mem_reserve_hold(NEEDS_BASE + batches_need(batches) + clients + (own > needs.after ? own : needs.after)) < 0)
 		return error_set(error, ERR_INTERNAL, "not enough memory: the request%s may need up to %zu MiB",
 			needs.after > 0 ? " and undoing it" : "",
 			rounded_mib(needs.after > own ? needs.after : own));
@@ -41,12 +43,12 @@ bool admit_small(const struct batches *batches)
 	return mem_reserve_hold(NEEDS_BASE + batches_need(batches)) == 0;
 }
 
-bool admit_clients(struct batches *batches, uint32_t clients)
+bool admit_clients(struct batches *batches, const struct core *core, uint32_t clients)
 {
-	size_t before = batches->clients_need;
+	size_t before = batches->clients_need, kept = clients > NEEDS_BASE_CLIENTS ? needs_kept(core) : NEEDS_BASE;
 
 	batches->clients_need = needs_of_clients(clients);
-	if (admit_small(batches))
+	if (mem_reserve_hold(kept + batches_need(batches) + batches->clients_need) == 0)
 		return true;
 	batches->clients_need = before;
 	return false;
@@ -68,15 +70,16 @@ int admission_begin(const struct batches *batches, const struct core *core, stru
 	return 0;
 }
 
-/* To hold more than needed costs nothing; to give it back at every turn would. If there is less than should be kept,
- * one more step of every group may do, and clients have the rest. */
+/* To hold more than needed costs nothing; to give it back at every turn would. What clients need they may have taken
+ * already. If there is less than should be kept, one more step of every group may be enough, and clients have the
+ * rest. */
 void admission_keep(const struct batches *batches, const struct core *core)
 {
-	size_t base = NEEDS_BASE + batches->clients_need, kept = needs_kept(core) + batches->clients_need;
+	size_t kept = needs_kept(core), all = kept + batches->clients_need;
 	struct needs most = needs_most(core);
 
-	if (mem_reserve_hold(kept) == 0)
-		mem_reserve_trim(2 * kept);
-	else if (mem_reserve_hold(base + most.now + most.later) < 0)
-		mem_reserve_hold(base);
+	if (mem_reserve_hold(all) == 0)
+		mem_reserve_trim(2 * all);
+	else if (mem_reserve_hold(kept) < 0 && mem_reserve_hold(NEEDS_BASE + most.now + most.later) < 0)
+		mem_reserve_hold(NEEDS_BASE);
 }

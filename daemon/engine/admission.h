@@ -13,9 +13,9 @@ int admit(struct batches *batches, const struct core *core, const struct core_ev
 bool admission_may_wait(const struct batches *batches);
 /* Whether tasks may be started: they need nothing but what is small. */
 bool admit_small(const struct batches *batches);
-/* Whether there may be so many clients. Their input uses the reserve, which covers what all of them may take from then
- * on. False: it covers as many as before. */
-bool admit_clients(struct batches *batches, uint32_t clients);
+/* Whether there may be so many clients. Their input uses the reserve, which then covers what all of them may take. More
+ * than NEEDS_BASE_CLIENTS are let in only if all that is to be kept for undoing is held besides. */
+bool admit_clients(struct batches *batches, const struct core *core, uint32_t clients);
 /* After a load, plans may be due for every group. */
 void admit_loaded(struct batches *batches, const struct core *core);
 /* At the start. -1 if there is less memory than is needed for anything that is small. */

@@ -75,7 +75,7 @@ void batches_drop_durable(struct batches *batches)
 
 size_t batches_need(const struct batches *batches)
 {
-	size_t need = batches->clients_need;
+	size_t need = 0;
 
 	for (int i = 0; i < BATCHES; i++)
 		need += batches->all[i].needs.updates + batches->all[i].needs.others;

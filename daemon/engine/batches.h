@@ -42,7 +42,7 @@ void batches_add_durable(struct batches *batches, struct batch *batch);
 /* The oldest durable one, NULL: none. It stays one until it is dropped, and is free to fill then. */
 struct batch *batches_first_durable(const struct batches *batches);
 void batches_drop_durable(struct batches *batches);
-/* What may still be needed for all of them and for clients, in bytes. */
+/* What may still be needed for all of them, in bytes. */
 size_t batches_need(const struct batches *batches);
 /* Forgets the changes, actions and needs of all of them, and keeps their requests. */
 void batches_clear(struct batches *batches);

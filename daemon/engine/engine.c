@@ -128,7 +128,7 @@ const struct error *engine_lost(const struct engine *engine)
 
 bool engine_has_memory(struct engine *engine, uint32_t clients)
 {
-	return admit_clients(&engine->batches, clients);
+	return admit_clients(&engine->batches, &engine->core, clients);
 }
 
 /* Returns whether it was taken in, or refused. If there may soon be the memory for it, it is to wait. */

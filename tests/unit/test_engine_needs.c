@@ -281,16 +281,35 @@ START_TEST(a_client_is_let_in_only_if_there_is_memory_for_the_input_of_all)
 	enum { CLIENTS = 10000, INPUT = 2 * LIMIT_REQUEST, MIB = 1 << 20 };
 	struct batches batches;
 
+	house_begin();
 	batches_init(&batches, house_notice, NULL);
 	only(NEEDS_BASE + 10 * MIB);
-	ck_assert(admit_clients(&batches, NEEDS_BASE_CLIENTS));
-	ck_assert(!admit_clients(&batches, CLIENTS));
-	ck_assert(admit_clients(&batches, NEEDS_BASE_CLIENTS + 1));
+	ck_assert(admit_clients(&batches, &house.core, NEEDS_BASE_CLIENTS));
+	ck_assert(!admit_clients(&batches, &house.core, CLIENTS));
+	ck_assert(admit_clients(&batches, &house.core, NEEDS_BASE_CLIENTS + 1));
 	limit_memory(false);
-	ck_assert(admit_clients(&batches, CLIENTS));
+	ck_assert(admit_clients(&batches, &house.core, CLIENTS));
 	ck_assert_uint_ge(mem_reserve_held(), NEEDS_BASE + (CLIENTS - NEEDS_BASE_CLIENTS) * (size_t)INPUT);
 	batches_fini(&batches);
-	mem_reserve_trim(0);
+	house_end();
+}
+END_TEST
+
+/* The base covers the others, so that somebody can cancel and make groups smaller. */
+START_TEST(more_than_a_thousand_clients_leave_what_is_kept_for_undoing)
+{
+	struct batches batches;
+
+	group_of_nodes(true);
+	batches_init(&batches, house_notice, NULL);
+	only(NEEDS_BASE);
+	ck_assert(admit_clients(&batches, &house.core, NEEDS_BASE_CLIENTS));
+	ck_assert(!admit_clients(&batches, &house.core, NEEDS_BASE_CLIENTS + 1));
+	limit_memory(false);
+	ck_assert(admit_clients(&batches, &house.core, NEEDS_BASE_CLIENTS + 1));
+	ck_assert_uint_ge(mem_reserve_held(), needs_kept(&house.core));
+	batches_fini(&batches);
+	house_end();
 }
 END_TEST
 
@@ -308,6 +327,7 @@ int main(void)
 		tcase_add_test(tests, to_cancel_what_waits);
 		tcase_add_test(tests, to_plan_for_a_node_that_died);
 		tcase_add_test(tests, a_client_is_let_in_only_if_there_is_memory_for_the_input_of_all);
+		tcase_add_test(tests, more_than_a_thousand_clients_leave_what_is_kept_for_undoing);
 	}
 	tcase_add_test(tests, a_smaller_group_needs_no_more_than_was_kept);
 	tcase_add_test(tests, a_smaller_group_with_more_surge_is_admitted_as_a_larger_one);
