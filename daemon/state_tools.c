@@ -127,7 +127,7 @@ int state_check(const char *path)
 	return EXIT_SUCCESS;
 }
 
-/* ---- going back to a copy ------------------------------------------------------------------ */
+/* ---- restoring ----------------------------------------------------------------------------- */
 
 /* The owner of the state, or of the directory that it is to be in; the effective user if there is neither. */
 static uid_t find_owner(const char *path)
@@ -165,7 +165,7 @@ static int check_other(const char *path, const struct source *copy, struct error
 	if (copy->files[STATE_DATABASE] < 0 || fstat(copy->files[STATE_DATABASE], &other) < 0 || stat(path, &state) < 0 ||
 		state.st_dev != other.st_dev || state.st_ino != other.st_ino)
 		return 0;
-	return error_set(error, ERR_STORAGE, "%s is the state itself, and no copy", copy->path);
+	return error_set(error, ERR_STORAGE, "%s is the state itself, not a copy", copy->path);
 }
 
 static void print_moved(void *arg, const char *from, const char *to)

@@ -5,7 +5,6 @@
 #include "inspect.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,7 +121,7 @@ static int inspect_header(const struct source *source, struct inspection *inspec
 
 static int is_foreign(const char *name, const char *why, struct error *error)
 {
-	return error_set(error, ERR_STORAGE, "%s-wal is not the log of %s: %s; to go back to a copy, use imd "
+	return error_set(error, ERR_STORAGE, "%s-wal is not the log of %s: %s; to restore a copy, use imd "
 		"--restore=COPY", name, base_name(name), why);
 }
 
@@ -142,7 +141,7 @@ static int inspect_log(const struct source *source, const char *path, struct ins
 	if (log->commits + log->lost == 0)
 		return 0;
 	if (!inspection->asks_for_log)
-		return is_foreign(source->path, "the file was never used with a log, as a copy", error);
+		return is_foreign(source->path, "the file is a copy that was never used with a log", error);
 	if (log->page_size != 0 && log->page_size != page_size)
 		return is_foreign(source->path, "its pages have another size", error);
 	inspection->database = lineage_read_alone(path);
@@ -187,8 +186,8 @@ int inspect_check_log(const struct inspection *inspection, const char *name, str
 	else
 		snprintf(place, sizeof place, "frame %" PRIu64 " of %" PRIu64, log->bad_frame, log->frames);
 	return error_set(error, ERR_STORAGE, "%s-wal is damaged in %s: commits from number %" PRIu64 " on are lost, at "
-		"least %" PRIu64 "; restore a copy with imd --restore=COPY, or keep the commits before them with "
-		"imd --truncate-log", name, place, log->commits + 1, log->lost > 0 ? log->lost : 1);
+		"least %" PRIu64 "; restore a copy with imd --restore=COPY, or keep the commits before them with imd "
+		"--truncate-log", name, place, log->commits + 1, log->lost > 0 ? log->lost : 1);
 }
 
 static bool is_unchanged(const struct inspection *inspection, enum state_file file, const char *path)

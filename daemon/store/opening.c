@@ -11,7 +11,7 @@
 /* ---- for use ------------------------------------------------------------------------------- */
 
 /* Another daemon that has the state shows here, before its log is read while it writes. */
-static int look(const char *path, struct inspection *ret_inspection, struct error *error)
+static int inspect_source(const char *path, struct inspection *ret_inspection, struct error *error)
 {
 	struct source source;
 	int ret;
@@ -29,7 +29,7 @@ static int open_place(const char *path, const char *name, struct opening *openin
 {
 	const struct inspection *inspection = &opening->inspection;
 
-	if (look(path, &opening->inspection, error) < 0 || db_open(path, name, true, &opening->db, error) < 0 ||
+	if (inspect_source(path, &opening->inspection, error) < 0 || db_open(path, name, true, &opening->db, error) < 0 ||
 		inspect_check_unchanged(inspection, path, name, error) < 0 ||
 		schema_check(opening->db, name, true, &opening->version, error) < 0 ||
 		inspect_check_lineage(inspection, path, opening->db, error) < 0)

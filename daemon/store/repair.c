@@ -23,7 +23,7 @@ int repair_inspect(const struct source *source, struct wal *ret_log, struct erro
 	*ret_log = inspection.log;
 	if (ret_log->end == WAL_DAMAGED)
 		return 0;
-	return error_set(error, ERR_STORAGE, "%s has no log that is damaged; nothing was changed", source->path);
+	return error_set(error, ERR_STORAGE, "the log of %s is not damaged; nothing was changed", source->path);
 }
 
 /* ---- keeping ------------------------------------------------------------------------------- */

@@ -115,8 +115,8 @@ static int move_aside(const struct trust_path *place, enum state_file file, time
 
 /* The time of the new database is that of the names, so that they are the same after a crash. No power loss may leave
  * the new database with the log of the old one: these renames are durable before the last one. */
-static int finish(const struct trust_path *place, const char *new, time_t at, restore_moved_fn *moved, void *arg,
-	struct error *error)
+static int move_into_place(const struct trust_path *place, const char *new, time_t at, restore_moved_fn *moved,
+	void *arg, struct error *error)
 {
 	static const enum state_file order[] = {STATE_LOG, STATE_JOURNAL, STATE_DATABASE};
 
@@ -152,7 +152,7 @@ static int finish_new(const struct trust_path *place, restore_moved_fn *moved, v
 
 	if (fstatat(place->directory, base_name(new), &status, AT_SYMLINK_NOFOLLOW) == 0)
 		ret = files_check_status(&status, geteuid(), new, error) < 0 || check_new(new, status.st_size, error) < 0 ?
-			-1 : finish(place, new, status.st_mtim.tv_sec, moved, arg, error);
+			-1 : move_into_place(place, new, status.st_mtim.tv_sec, moved, arg, error);
 	else if (errno != ENOENT)
 		ret = failed("opened", new, error);
 	free(new);
@@ -165,7 +165,7 @@ int restore_check_none(const char *path, struct error *error)
 	int ret = 0;
 
 	if (faccessat(AT_FDCWD, new, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		ret = error_set(error, ERR_STORAGE, "%s is there: a restore was interrupted; start imd to finish it", new);
+		ret = error_set(error, ERR_STORAGE, "%s exists: a restore was interrupted; start imd to complete it", new);
 	free(new);
 	return ret;
 }
@@ -221,7 +221,7 @@ static int write_copy(struct store *copy, const struct target *target, struct er
 }
 
 /* From the rename on, the restore counts. */
-static int commit(const struct trust_path *place, const struct target *target, struct error *error)
+static int commit_new(const struct trust_path *place, const struct target *target, struct error *error)
 {
 	const struct timespec at = {.tv_sec = restore_aside_time(place->path, before_restore)};
 	char *new = new_name(place->path);
@@ -235,7 +235,7 @@ static int commit(const struct trust_path *place, const struct target *target, s
 	return ret < 0 ? -1 : files_sync_directory(place, error);
 }
 
-static int replace(const struct trust_path *place, struct store *copy, restore_moved_fn *moved, void *arg,
+static int replace_state(const struct trust_path *place, struct store *copy, restore_moved_fn *moved, void *arg,
 	struct error *error)
 {
 	struct target target;
@@ -245,7 +245,7 @@ static int replace(const struct trust_path *place, struct store *copy, restore_m
 		return -1;
 	ret = write_copy(copy, &target, error);
 	if (ret == 0)
-		ret = commit(place, &target, error);
+		ret = commit_new(place, &target, error);
 	unlinkat(place->directory, target.name, 0); /* unless it has been renamed */
 	free(target.name);
 	snapshot_close(&target.file);
@@ -263,7 +263,7 @@ static int with_lock(const struct trust_path *place, struct store *copy, restore
 
 	if (source_open(place->path, SOURCE_MAY_BE_MISSING | SOURCE_EXCLUSIVE | SOURCE_ANY_CONTENT, &old, error) < 0)
 		return -1;
-	ret = copy ? replace(place, copy, moved, arg, error) : finish_new(place, moved, arg, error);
+	ret = copy ? replace_state(place, copy, moved, arg, error) : finish_new(place, moved, arg, error);
 	source_close(&old);
 	return ret;
 }

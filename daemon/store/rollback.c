@@ -156,6 +156,6 @@ int rollback_check(int journal_fd, int database, const char *path, struct error 
 	has = header_read(&journal);
 	if (has == 0 || (has > 0 && (undoes_creation(&journal) || undoes_change_of_mode(&journal))))
 		return 0;
-	return error_set(error, ERR_STORAGE, "%s was not left by imd: let the program that left it roll it back, or move "
-		"the journal away", path);
+	return error_set(error, ERR_STORAGE, "%s belongs to another program; let that program roll it back, or move the "
+		"journal away", path);
 }

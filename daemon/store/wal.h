@@ -23,8 +23,8 @@ struct wal {
 	uint64_t frames;    /* in the file, of any log */
 	uint64_t commits;   /* that are whole; SQLite applies these */
 	off_t size;         /* up to the end of the last of them */
-	uint64_t bad_frame; /* unless the log is whole: the first one that is not valid or missing, from 1; 0: the header */
-	uint64_t lost;      /* commits from there on that cannot be applied, by their frames: at least so many */
+	uint64_t bad_frame; /* unless the log is whole: the first that is not valid or not there, from 1; 0: the header */
+	uint64_t lost;      /* commits from there on that cannot be applied, as far as frames show: at least so many */
 };
 
 /* Reads a log from its beginning; an empty file is one without commits. `page_size` is that of the database, with

@@ -356,7 +356,7 @@ def a_log_without_its_file_is_refused():
         for arguments in ((f"--state={path}", f"--socket={new_path('sock')}"), (f"--check-state={path}",)):
             status, _, err = run(IMD, *arguments)
             equal(status, 1, "exit status", err)
-            matches("its log .*-wal is there", err, "what it says")
+            matches("its log .*-wal exists", err, "what it says")
         equal(os.path.getsize(log), size, "the log is as it was")
 
 

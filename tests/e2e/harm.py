@@ -326,7 +326,8 @@ def a_start_on_what_is_left_of_a_removed_directory():
         stop_lost(imd, f"the state file is gone; {LOST}")
     status, _, err = run(IMD, f"--state={place.state}", f"--socket={new_path('sock')}")
     equal(status, 1, "exit status of a start on a log alone", err)
-    matches("but its log .*-wal exists: move the file back, or restore a copy with imd --restore=COPY", err, "what is said")
+    matches("but its log .*-wal exists: move the file back, or restore a copy with imd --restore=COPY", err,
+            "what is said")
     expect("remove" not in err, "it says to remove what was answered:", err)
     os.unlink(place.log)
     shutil.copy(copy, place.state)

@@ -169,7 +169,7 @@ def what_is_no_good_copy_is_refused():
         file.write(b"garbage" * 100)
     not_restored(path, bad, "is not a state file of imd")
     not_restored(path, new_path("none.db"), "No such file or directory")
-    not_restored(path, path, "is the state itself, and no copy")
+    not_restored(path, path, "is the state itself, not a copy")
     for option in (f"--restore={copy}", "--truncate-log"):
         status, out, err = run(IMD, option, "--state=:memory:")
         equal((status, out, err), (1, "", 'imd: the state ":memory:" is not in a file; use --state\n'), option)
@@ -244,7 +244,7 @@ def a_restore_that_was_interrupted_is_finished_by_the_next_start():
         for suffix in moved:
             os.rename(path + suffix, kept + suffix)
         before = prints(path)
-        checked(path, 1, r"\.imd-restore is there: a restore was interrupted; start imd to finish it")
+        checked(path, 1, r"\.imd-restore exists: a restore was interrupted; start imd to complete it")
         equal(prints(path), before, "the files after a check")
         with Daemon("--mock-delay=1h", state_option(path)) as imd:
             equal(imd.client().ok("SPEC").one("SPEC")["version"], "1", "version of the state")
@@ -311,7 +311,7 @@ def only_a_damaged_log_is_cut():
     before = prints(path)
     status, _, err = truncate_log(path)
     equal(status, 1, "exit status")
-    matches("has no log that is damaged; nothing was changed", err, "what is said")
+    matches("the log of .* is not damaged; nothing was changed", err, "what is said")
     equal(prints(path), before, "the files")
     with Daemon("--mock-delay=1h", state_option(path)):
         status, _, err = truncate_log(path)

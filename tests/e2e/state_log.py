@@ -184,7 +184,7 @@ def a_journal_is_judged_by_all_of_its_segments():
             file.write(b"".join(segment(7, pages, page_size, records) for records in segments))
         os.chmod(path + "-journal", 0o600)
         if status:
-            refused_by_both(path, "-journal was not left by imd")
+            refused_by_both(path, "-journal belongs to another program")
         else:
             checked(path, 0, "sound: groups=4 ")
     expect(last != bytes(page_size), "the last page is empty, so that is not tried")
@@ -403,7 +403,7 @@ def a_link_to_the_directory_leads_to_file_and_log():
         refused(path, "in use by another process")
         kill_daemon(imd)
     os.rename(path, moved)
-    refused_by_both(by_link, "its log .*-wal is there")
+    refused_by_both(by_link, "its log .*-wal exists")
     os.rename(moved, path)
     checked(by_link, 0, "sound: groups=1 revisions=3 ")
 

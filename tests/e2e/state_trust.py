@@ -257,10 +257,10 @@ def a_journal_of_another_program_is_left_to_it():
     """It may be that of a file which was there before: imd's own journals change the header of a file alone."""
     rich = make_rich(new_path("rich"))
     path, copy = hot(rich), new_path("copy.db")
-    refused_by_both(path, "-journal was not left by imd")
+    refused_by_both(path, "-journal belongs to another program")
     shutil.copyfile(rich, copy)
     shutil.copyfile(path + "-journal", copy + "-journal")
-    refused_by_both(copy, "-journal was not left by imd")
+    refused_by_both(copy, "-journal belongs to another program")
     rows = sqlite3.connect(path)
     rows.execute("SELECT count(*) FROM nodes").fetchone()
     rows.close()
