@@ -53,6 +53,7 @@ static int check_node(const struct core *core, const struct group *group, uint32
 	CHECK((node->op != OP_START && node->op != OP_CANCEL) || node->state == NODE_STARTING);
 	CHECK((node->op != OP_START && node->op != OP_STOP) || node->graph != GRAPH_NONE);
 	CHECK(node->state != NODE_STARTING || node->graph != GRAPH_NONE);
+	CHECK(node->state != NODE_SHUTTING_DOWN || node->op != OP_NONE || node->graph != GRAPH_NONE);
 	CHECK(!node->heir || !group->slots[slot].lost);
 	CHECK(node->settle == TASK_NONE || (group->active &&
 		group->active->tasks[node->settle].gate == GATE_SETTLE));
