@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "proto/mem.h"
@@ -81,6 +82,17 @@ static const char *wrong_type(mode_t mode)
 	if (S_ISLNK(mode))
 		return "is a symbolic link; name the file itself";
 	return S_ISDIR(mode) ? "is a directory" : "is not a regular file";
+}
+
+int files_stat(int directory, const char *path, int flags, struct stat *ret_status)
+{
+	struct statx status;
+
+	if (statx(directory, path, flags, STATX_INO | STATX_SIZE, &status) < 0)
+		return -1;
+	*ret_status = (struct stat){.st_dev = makedev(status.stx_dev_major, status.stx_dev_minor),
+		.st_ino = status.stx_ino, .st_size = (off_t)status.stx_size};
+	return 0;
 }
 
 int files_check_status(const struct stat *status, uid_t owner, const char *path,

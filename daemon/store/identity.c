@@ -73,7 +73,7 @@ static int take_directory(struct identity *identity, const char *name, struct er
 	if (!identity->directory_path)
 		return take_failed(name, error);
 	identity->directory = open(identity->directory_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (identity->directory < 0 || fstat(identity->directory, &status) < 0)
+	if (identity->directory < 0 || files_stat(identity->directory, "", AT_EMPTY_PATH, &status) < 0)
 		return take_failed(identity->directory_path, error);
 	identity->directory_id = id_of(&status);
 	return 0;
@@ -87,7 +87,7 @@ int identity_take(struct identity *identity, const char *name, const char *path,
 		struct stat status;
 
 		identity->paths[file] = files_name(path, (enum state_file)file);
-		if (fstatat(identity->directory, name_in(identity->paths[file]), &status, AT_SYMLINK_NOFOLLOW) < 0)
+		if (files_stat(identity->directory, name_in(identity->paths[file]), AT_SYMLINK_NOFOLLOW, &status) < 0)
 			return take_failed(identity->paths[file], error);
 		identity->ids[file] = id_of(&status);
 	}
@@ -130,7 +130,7 @@ static int check_directory(const struct identity *identity, const struct advice 
 	static const char what[] = "the directory of the state";
 	struct stat status;
 
-	if (stat(identity->directory_path, &status) < 0)
+	if (files_stat(AT_FDCWD, identity->directory_path, 0, &status) < 0)
 		return look_failed(what, advice, identity->directory_path, error);
 	if (!id_equal_file(&identity->directory_id, &status))
 		return displaced(what, "was replaced", advice, identity->directory_path, error);
@@ -144,7 +144,7 @@ static int check_file(const struct identity *identity, enum state_file file, off
 	const char *path = identity->paths[file];
 	struct stat status;
 
-	if (fstatat(identity->directory, name_in(path), &status, AT_SYMLINK_NOFOLLOW) < 0)
+	if (files_stat(identity->directory, name_in(path), AT_SYMLINK_NOFOLLOW, &status) < 0)
 		return look_failed(what[file], advice, path, error);
 	if (!id_equal_file(&identity->ids[file], &status))
 		return displaced(what[file], "was replaced", advice, path, error);

@@ -1,12 +1,15 @@
 #include "sqlite_layer.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "files.h"
 #include "proto/mem.h"
 
 enum {
@@ -25,6 +28,7 @@ struct layer_file {
 	sqlite3_file file;
 	struct layer_file *database; /* whose log this is; a database is its own; NULL: another file */
 	bool is_log;
+	int place;                   /* of a log: open with O_PATH, for its size; -1: none */
 	struct stat opened;          /* of what was at its path when it was opened; st_ino 0: unknown */
 	struct sqlite_watch *watch;  /* of a database; NULL: nobody watches */
 	struct mirror mirror;        /* of a log */
@@ -123,13 +127,25 @@ static void note_commit(struct sqlite_watch *watch, const void *data, int len)
 		watch->pages = (int64_t)pages[0] << 24 | pages[1] << 16 | pages[2] << 8 | pages[3];
 }
 
+/* SQLite asks for the times as well, which is not cheap (files_stat). */
+static int log_size(sqlite3_file *log, sqlite3_int64 *ret_size)
+{
+	int place = layer_of(log)->place;
+	struct stat status;
+
+	if (place < 0 || files_stat(place, "", AT_EMPTY_PATH, &status) < 0)
+		return below(log)->pMethods->xFileSize(below(log), ret_size);
+	*ret_size = status.st_size;
+	return SQLITE_OK;
+}
+
 /* SQLite appends to a log, or writes over it. A frame after its end would leave a hole: somebody has cut it. The page
  * of a frame follows its header at once. */
 static bool leaves_hole(sqlite3_file *log, int64_t at, int len)
 {
 	sqlite3_int64 size;
 
-	return len == FRAME_HEADER && below(log)->pMethods->xFileSize(below(log), &size) == SQLITE_OK && at > size;
+	return len == FRAME_HEADER && log_size(log, &size) == SQLITE_OK && at > size;
 }
 
 /* SQLite may end a transaction with the headers of frames that it has written before: their checksums depend on a frame
@@ -255,6 +271,8 @@ bool sqlite_layer_has_moved(struct sqlite3_file *file, const char *path)
 static int layer_close(sqlite3_file *file)
 {
 	mirror_free(&layer_of(file)->mirror);
+	if (layer_of(file)->place >= 0)
+		close(layer_of(file)->place);
 	return below(file)->pMethods->xClose(below(file));
 }
 
@@ -331,6 +349,7 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 	ours->database = database_of(name, ours, flags);
 	ours->is_log = flags & SQLITE_OPEN_WAL;
 	ours->opened = (struct stat){0};
+	ours->place = -1;
 	ours->watch = NULL;
 	ours->mirror = (struct mirror){0};
 	code = vfs_below->xOpen(vfs_below, name, ours->below, flags, ret_flags);
@@ -339,6 +358,8 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 	file->pMethods = &methods;
 	if (name && stat(name, &ours->opened) < 0)
 		ours->opened.st_ino = 0;
+	if (name && ours->is_log)
+		ours->place = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return SQLITE_OK;
 }
 
