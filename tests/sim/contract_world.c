@@ -66,35 +66,13 @@ static void free_all(void)
 	sim_fini(&sim);
 }
 
-const struct contract_driver contract_world_instant = {
-	.name = "simulated world, within the call",
-	.make = make_instant,
-	.set_flaky = set_flaky,
-	.await_idle = await_idle,
-	.harm = harm,
-	.end_node = end_node,
-	.free = free_all,
-	.seeds = 20,
-};
+#define WORLD(delay, how)                                                                  \
+	{                                                                                  \
+		.name = "simulated world, " delay, .make = how, .set_flaky = set_flaky,    \
+		.await_idle = await_idle, .harm = harm, .end_node = end_node,              \
+		.free = free_all, .seeds = 20,                                             \
+	}
 
-const struct contract_driver contract_world_slow = {
-	.name = "simulated world, with a delay",
-	.make = make_slow,
-	.set_flaky = set_flaky,
-	.await_idle = await_idle,
-	.harm = harm,
-	.end_node = end_node,
-	.free = free_all,
-	.seeds = 20,
-};
-
-const struct contract_driver contract_world_mixed = {
-	.name = "simulated world, with and without a delay",
-	.make = make_mixed,
-	.set_flaky = set_flaky,
-	.await_idle = await_idle,
-	.harm = harm,
-	.end_node = end_node,
-	.free = free_all,
-	.seeds = 20,
-};
+const struct contract_driver contract_world_instant = WORLD("within the call", make_instant);
+const struct contract_driver contract_world_slow = WORLD("with a delay", make_slow);
+const struct contract_driver contract_world_mixed = WORLD("with and without a delay", make_mixed);
