@@ -360,6 +360,11 @@ int schema_check(struct db *db, const char *name, bool lasting, int64_t *ret_ver
 	return db_verify(db, false, error) < 0 ? -1 : use_settings(db, lasting, error);
 }
 
+static int asks_for_log(struct db *db, int64_t *ret_asks, struct error *error)
+{
+	return db_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", ret_asks, error);
+}
+
 /* Pages stay in memory until a transaction is committed. A database that has no log yet must not get a journal. */
 int schema_try(struct db *db, int64_t version, struct error *error)
 {
@@ -367,7 +372,7 @@ int schema_try(struct db *db, int64_t version, struct error *error)
 
 	if (version == SCHEMA_VERSION)
 		return 0;
-	if (db_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &has_log, error) < 0 ||
+	if (asks_for_log(db, &has_log, error) < 0 ||
 		(!has_log && db_run(db, "PRAGMA journal_mode = MEMORY", error) < 0) ||
 		db_run(db, "PRAGMA cache_spill = OFF", error) < 0 || db_run(db, "BEGIN IMMEDIATE", error) < 0)
 		return -1;
@@ -379,7 +384,7 @@ static int end_try(struct db *db, struct error *error)
 	int64_t has_log;
 
 	if (db_run(db, "ROLLBACK", error) < 0 || db_run(db, "PRAGMA cache_spill = ON", error) < 0 ||
-		db_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &has_log, error) < 0)
+		asks_for_log(db, &has_log, error) < 0)
 		return -1;
 	return has_log ? 0 : db_run(db, "PRAGMA journal_mode = DELETE", error);
 }

@@ -11,10 +11,10 @@
 
 #include "files.h"
 #include "proto/mem.h"
+#include "wal.h"
 
 enum {
 	MIRROR_MAX = 8 << 20, /* twice the log at which it is checkpointed at the latest */
-	FRAME_HEADER = 24,
 };
 
 /* The bytes of a log from its beginning up to `end`. A cache: without memory for it the log is only in its file. */
@@ -123,7 +123,7 @@ static void note_commit(struct sqlite_watch *watch, const void *data, int len)
 	enum { PAGES_AT = 4 };
 	const unsigned char *pages = (const unsigned char *)data + PAGES_AT;
 
-	if (len == FRAME_HEADER)
+	if (len == WAL_FRAME_HEADER_BYTES)
 		watch->pages = (int64_t)pages[0] << 24 | pages[1] << 16 | pages[2] << 8 | pages[3];
 }
 
@@ -145,7 +145,7 @@ static bool leaves_hole(sqlite3_file *log, int64_t at, int len)
 {
 	sqlite3_int64 size;
 
-	return len == FRAME_HEADER && log_size(log, &size) == SQLITE_OK && at > size;
+	return len == WAL_FRAME_HEADER_BYTES && log_size(log, &size) == SQLITE_OK && at > size;
 }
 
 /* SQLite may end a transaction with the headers of frames that it has written before: their checksums depend on a frame

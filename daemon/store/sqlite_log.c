@@ -5,13 +5,7 @@
 #include <stddef.h>
 
 #include "sqlite_layer.h"
-
-/* SQLite's file format, 4.1 WAL File Format. */
-enum {
-	LOG_HEADER = 32,
-	FRAME_HEADER = 24,
-	PAGE_SIZE_AT = 8,
-};
+#include "wal.h"
 
 enum {
 	FRAMES_MIN = 256,  /* with fewer the log is not checkpointed, whatever the size of the database: each checkpoint
@@ -52,9 +46,9 @@ static int find_frame_size(struct sqlite_log *log, sqlite3_file *file)
 
 	if (log->frame_size > 0)
 		return 0;
-	if (file->pMethods->xRead(file, size, sizeof size, PAGE_SIZE_AT) != SQLITE_OK)
+	if (file->pMethods->xRead(file, size, sizeof size, WAL_PAGE_SIZE_AT) != SQLITE_OK)
 		return -1;
-	log->frame_size = FRAME_HEADER + ((int64_t)size[0] << 24 | size[1] << 16 | size[2] << 8 | size[3]);
+	log->frame_size = WAL_FRAME_HEADER_BYTES + ((int64_t)size[0] << 24 | size[1] << 16 | size[2] << 8 | size[3]);
 	return 0;
 }
 
@@ -65,7 +59,7 @@ static int valid_size(struct sqlite_log *log, sqlite3_file *file, int64_t *ret_s
 		return 0;
 	if (find_frame_size(log, file) < 0)
 		return -1;
-	*ret_size = LOG_HEADER + log->frames * log->frame_size;
+	*ret_size = WAL_HEADER_BYTES + log->frames * log->frame_size;
 	return 0;
 }
 
@@ -172,7 +166,7 @@ int sqlite_log_reserve(struct sqlite_log *log, int64_t pages)
 	if (!own || find_frame_size(log, own) < 0 || file->pMethods->xFileSize(file, &size) != SQLITE_OK ||
 		size < log->file_size)
 		return -1;
-	page_size = log->frame_size - FRAME_HEADER;
+	page_size = log->frame_size - WAL_FRAME_HEADER_BYTES;
 	log->reserved = size / page_size;
 	if (pages <= log->reserved)
 		return 0;
@@ -193,8 +187,8 @@ static int64_t limit(const struct sqlite_log *log)
 	int64_t frames = FRAMES_MIN;
 
 	if (log->frame_size > 0 && file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
-		size / (log->frame_size - FRAME_HEADER) > frames)
-		frames = size / (log->frame_size - FRAME_HEADER);
+		size / (log->frame_size - WAL_FRAME_HEADER_BYTES) > frames)
+		frames = size / (log->frame_size - WAL_FRAME_HEADER_BYTES);
 	return frames < log->frames_max ? frames : log->frames_max;
 }
 
@@ -205,7 +199,7 @@ static void keep_within(struct sqlite_log *log, sqlite3_file *file, int64_t fram
 	sqlite3_int64 size;
 
 	if (file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
-		size > LOG_HEADER + (frames + FRAMES_OVER) * log->frame_size)
+		size > WAL_HEADER_BYTES + (frames + FRAMES_OVER) * log->frame_size)
 		sqlite_log_trim(log);
 }
 

@@ -22,8 +22,6 @@
 #include "proto/mem.h"
 
 enum {
-	HEADER_BYTES = 32,
-	FRAME_HEADER_BYTES = 24,
 	CHECKED_BYTES = 8, /* of a frame's header: the page number and the commit field */
 	PAGE_MIN = 512,
 	PAGE_MAX = 65536,
@@ -140,19 +138,19 @@ static bool page_size_is_valid(uint32_t size)
 /* Whether the header is valid. If not, the salts are set later, from the first frame. */
 static bool header_take(struct reader *reader, const uint8_t *header)
 {
-	uint32_t magic = word_at(header), page_size = word_at(header + 8);
+	uint32_t magic = word_at(header), page_size = word_at(header + WAL_PAGE_SIZE_AT);
 	struct checksum sum = {{0, 0}};
 
 	reader->big_endian = (magic & 1) != 0;
-	reader->last = checksum_at(header + HEADER_BYTES - 8);
+	reader->last = checksum_at(header + WAL_HEADER_BYTES - 8);
 	reader->is_ours = true;
-	sum = checksum_add(reader, sum, header, HEADER_BYTES - 8);
+	sum = checksum_add(reader, sum, header, WAL_HEADER_BYTES - 8);
 	if ((magic & ~UINT32_C(1)) != MAGIC || !page_size_is_valid(page_size) || !checksum_equal(sum, reader->last))
 		return false;
 	reader->page_size = reader->wal->page_size = page_size;
 	reader->salts[0] = word_at(header + 16);
 	reader->salts[1] = word_at(header + 20);
-	reader->wal->size = HEADER_BYTES;
+	reader->wal->size = WAL_HEADER_BYTES;
 	return true;
 }
 
@@ -179,7 +177,7 @@ static bool frame_is_valid(const struct reader *reader, const struct frame *fram
 {
 	struct checksum sum = checksum_add(reader, reader->last, reader->buffer, CHECKED_BYTES);
 
-	sum = checksum_add(reader, sum, reader->buffer + FRAME_HEADER_BYTES, reader->page_size);
+	sum = checksum_add(reader, sum, reader->buffer + WAL_FRAME_HEADER_BYTES, reader->page_size);
 	return frame->page != 0 && frame->salts[0] == reader->salts[0] &&
 		frame->salts[1] == reader->salts[1] && checksum_equal(sum, frame->stored);
 }
@@ -187,7 +185,7 @@ static bool frame_is_valid(const struct reader *reader, const struct frame *fram
 /* The commit field by the checksum of the frame if that agrees with the page number; else as it is stored. */
 static uint32_t commit_field(const struct reader *reader, const struct frame *frame)
 {
-	struct checksum sum = checksum_remove(reader, frame->stored, reader->buffer + FRAME_HEADER_BYTES,
+	struct checksum sum = checksum_remove(reader, frame->stored, reader->buffer + WAL_FRAME_HEADER_BYTES,
 		reader->page_size);
 	uint32_t page = sum.words[0] - reader->last.words[0] - reader->last.words[1];
 	uint32_t commit = sum.words[1] - reader->last.words[1] - sum.words[0];
@@ -237,7 +235,7 @@ static void frame_take(struct reader *reader, uint64_t number, const struct fram
 	} else {
 		reader->is_open = false;
 		wal->commits++;
-		wal->size = HEADER_BYTES + (off_t)number * (FRAME_HEADER_BYTES + (off_t)reader->page_size);
+		wal->size = WAL_HEADER_BYTES + (off_t)number * (WAL_FRAME_HEADER_BYTES + (off_t)reader->page_size);
 	}
 	reader->last = frame->stored;
 }
@@ -256,8 +254,8 @@ static void end_judge(struct reader *reader, off_t end)
 
 static int frames_read(struct reader *reader)
 {
-	size_t size = FRAME_HEADER_BYTES + reader->page_size;
-	off_t at = HEADER_BYTES;
+	size_t size = WAL_FRAME_HEADER_BYTES + reader->page_size;
+	off_t at = WAL_HEADER_BYTES;
 	int ret;
 
 	reader->buffer = mem_alloc(size);
@@ -285,7 +283,7 @@ int wal_read(int fd, uint32_t page_size, struct wal *ret_wal)
 {
 	struct reader reader = {.fd = fd, .page_size = page_size_is_valid(page_size) ? page_size : PAGE_USUAL,
 		.wal = ret_wal};
-	uint8_t header[HEADER_BYTES];
+	uint8_t header[WAL_HEADER_BYTES];
 	struct stat status;
 	int ret;
 

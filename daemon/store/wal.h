@@ -11,6 +11,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum {
+	WAL_HEADER_BYTES = 32,
+	WAL_PAGE_SIZE_AT = 8, /* in the header */
+	WAL_FRAME_HEADER_BYTES = 24,
+};
+
 enum wal_end {
 	WAL_WHOLE,   /* all that was committed is there */
 	WAL_TORN,    /* the last transaction is incomplete; as far as the log shows, it was never synced */
