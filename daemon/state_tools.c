@@ -71,18 +71,23 @@ static int check_store(const char *path, const char *text, struct store *store, 
 	return ret;
 }
 
-/* As root, a file is only looked at with the rights of its owner. */
-static int become_owner(const char *path, struct error *error)
+/* As root, a file is only read and written with the rights of its owner. */
+static int become(uid_t owner, const char *path, struct error *error)
 {
 	struct error inner;
+
+	if (geteuid() != 0 || owner == 0 || privileges_drop(owner, &inner) == 0)
+		return 0;
+	return error_set(error, ERR_STORAGE, "%s belongs to user %u, and root does not open the files of others: %s", path,
+		(unsigned)owner, inner.text);
+}
+
+/* If there is no such file, opening it reports that. */
+static int become_owner(const char *path, struct error *error)
+{
 	struct stat status;
 
-	if (geteuid() != 0 || lstat(path, &status) < 0 || status.st_uid == 0)
-		return 0; /* what is wrong with the file, its opening says */
-	if (privileges_drop(status.st_uid, &inner) < 0)
-		return error_set(error, ERR_STORAGE, "%s belongs to user %u, and root does not open the "
-			"files of others: %s", path, (unsigned)status.st_uid, inner.text);
-	return 0;
+	return lstat(path, &status) < 0 ? 0 : become(status.st_uid, path, error);
 }
 
 static int failed(const struct error *error)
@@ -132,30 +137,14 @@ int state_check(const char *path)
 /* The owner of the state, or of the directory that it is to be in; the effective user if there is neither. */
 static uid_t find_owner(const char *path)
 {
-	char *directory = mem_strdup(path), *slash;
+	char *directory = files_directory(path);
 	uid_t owner = geteuid();
 	struct stat status;
 
-	if (lstat(path, &status) == 0) {
+	if (lstat(path, &status) == 0 || stat(directory, &status) == 0)
 		owner = status.st_uid;
-	} else {
-		slash = strrchr(directory, '/');
-		if (slash)
-			slash[slash == directory] = '\0';
-		if (stat(slash ? directory : ".", &status) == 0)
-			owner = status.st_uid;
-	}
 	free(directory);
 	return owner;
-}
-
-static int become(uid_t owner, const char *path, struct error *error)
-{
-	struct error inner;
-
-	if (geteuid() != 0 || owner == 0 || privileges_drop(owner, &inner) == 0)
-		return 0;
-	return error_set(error, ERR_STORAGE, "%s belongs to user %u: %s", path, (unsigned)owner, inner.text);
 }
 
 static int check_other(const char *path, const struct source *copy, struct error *error)

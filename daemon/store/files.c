@@ -10,7 +10,6 @@
 
 #include "proto/mem.h"
 
-
 char *files_name(const char *name, enum state_file file)
 {
 	static const char suffixes[STATE_FILE_COUNT][sizeof "-journal"] = {"", "-wal", "-journal"};
@@ -19,9 +18,26 @@ char *files_name(const char *name, enum state_file file)
 	return strcat(strcpy(full, name), suffixes[file]);
 }
 
-static int failed(const char *path, struct error *error)
+const char *files_base_name(const char *path)
 {
-	return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", path, strerror(errno));
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+char *files_directory(const char *path)
+{
+	size_t len = (size_t)(files_base_name(path) - path);
+	char *directory = mem_strdup(len > 0 ? path : ".");
+
+	if (len > 0)
+		directory[len > 1 ? len - 1 : 1] = '\0';
+	return directory;
+}
+
+int files_failed(const char *path, const char *what, struct error *error)
+{
+	return error_set(error, ERR_STORAGE, "%s cannot be %s: %s", path, what, strerror(errno));
 }
 
 /* ---- directories --------------------------------------------------------------------------- */
@@ -64,7 +80,7 @@ static int check_directory(const struct trust_path *place, struct error *error)
 
 	*strrchr(path, '/') = '\0';
 	if (fstat(place->directory, &status) < 0)
-		ret = failed(path, error);
+		ret = files_failed(path, "opened", error);
 	else if ((status.st_mode & S_ISVTX) && trust_others_write(status.st_mode))
 		ret = error_set(error, ERR_STORAGE, "%s is shared with other users (mode %04o); "
 			"keep the state in a directory of its own", path,
@@ -124,59 +140,19 @@ int files_check_mount(int directory, const char *name, const char *path, struct 
 		"is with it", path);
 }
 
-/* A super-journal is what a transaction over several databases has. Its name is at the end of the journal, then
- * its length and a checksum, and then the magic with which journals begin, too. Without it, no journal ends
- * so: the last bytes are a checksum. (SQLite's file format, 3. The Rollback Journal; pager.c.) */
-int files_check_journal(int fd, const char *path, struct error *error)
-{
-	static const unsigned char magic[8] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
-	enum { TRAILER = 16 };
-	unsigned char end[sizeof magic];
-	struct stat status;
-	ssize_t got;
-
-	if (fstat(fd, &status) < 0)
-		return failed(path, error);
-	if (status.st_size < TRAILER)
-		return 0;
-	got = pread(fd, end, sizeof end, status.st_size - (off_t)sizeof end);
-	if (got < 0)
-		return failed(path, error);
-	if (got < (ssize_t)sizeof end)
-		return error_set(error, ERR_STORAGE, "%s became shorter while it was read", path);
-	if (memcmp(end, magic, sizeof magic) != 0)
-		return 0;
-	return error_set(error, ERR_STORAGE, "%s names another file to remove (a super-journal), "
-		"so it is not imd's", path);
-}
-
-static int check_journal_at(int directory, const char *name, const char *path, struct error *error)
-{
-	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	int ret;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : failed(path, error);
-	ret = files_check_journal(fd, path, error);
-	close(fd);
-	return ret;
-}
-
 static int check_one(const struct trust_path *place, enum state_file file, struct error *error)
 {
 	char *path = files_name(place->path, file);
-	const char *name = strrchr(path, '/') + 1;
+	const char *name = files_base_name(path);
 	struct stat status;
 	int ret = 0;
 
 	if (fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-		ret = errno == ENOENT ? 0 : failed(path, error);
+		ret = errno == ENOENT ? 0 : files_failed(path, "opened", error);
 	else
 		ret = files_check_status(&status, geteuid(), path, error);
 	if (ret == 0)
 		ret = files_check_mount(place->directory, name, path, error);
-	if (ret == 0 && file == STATE_JOURNAL)
-		ret = check_journal_at(place->directory, name, path, error);
 	free(path);
 	return ret;
 }

@@ -16,8 +16,16 @@ enum state_file {
 	STATE_FILE_COUNT,
 };
 
+enum { FILES_HEADER_BYTES = 100 }; /* of any database of SQLite */
+
 /* The name of a file of the state whose database is `name`; the caller's. */
 char *files_name(const char *name, enum state_file file);
+/* What follows the last slash of a path. */
+const char *files_base_name(const char *path);
+/* The directory of a path; the caller's. */
+char *files_directory(const char *path);
+/* "PATH cannot be opened: ..." with errno, if `what` is "opened". Returns -1 with ERR_STORAGE. */
+int files_failed(const char *path, const char *what, struct error *error);
 
 /* Makes the directories above `path` that are missing, for their owner alone. Each is made in one that is
  * trusted (sys/trust.h). */
@@ -39,7 +47,5 @@ int files_check_status(const struct stat *status, uid_t owner, const char *path,
 /* Refuses a file that is mounted in its directory: the log beside it is not that of the file elsewhere. If there is no
  * file, or the kernel does not tell (before Linux 5.8), there is no objection. */
 int files_check_mount(int directory, const char *name, const char *path, struct error *error);
-/* Refuses a rollback journal that names a super-journal; imd makes none. `path` is for the message. */
-int files_check_journal(int fd, const char *path, struct error *error);
 
 #endif

@@ -36,33 +36,23 @@ static bool id_equal_file(const struct file_id *id, const struct stat *status)
 	return id->device == status->st_dev && id->inode == status->st_ino;
 }
 
-static const char *name_in(const char *path)
-{
-	return strrchr(path, '/') + 1;
-}
-
 /* ---- taking -------------------------------------------------------------------------------- */
 
 /* The directory of a file that the user named; NULL with errno. It is absolute, because the name must still be right
- * for who starts the daemon again. */
+ * when the daemon is started again, from another directory. */
 static char *directory_of(const char *name)
 {
 	struct buf path = BUF_INIT;
-	char *here = NULL, *slash;
+	char *here = NULL, *directory;
 
 	if (name[0] != '/' && !(here = getcwd(NULL, 0)))
 		return NULL;
 	buf_addf(&path, "%s%s%s", here ? here : "", here ? "/" : "", name);
 	buf_add_char(&path, '\0');
 	free(here);
-	slash = strrchr(path.data, '/');
-	slash[slash == path.data] = '\0';
-	return path.data;
-}
-
-static int take_failed(const char *path, struct error *error)
-{
-	return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", path, strerror(errno));
+	directory = files_directory(path.data);
+	buf_fini(&path);
+	return directory;
 }
 
 static int take_directory(struct identity *identity, const char *name, struct error *error)
@@ -71,10 +61,10 @@ static int take_directory(struct identity *identity, const char *name, struct er
 
 	identity->directory_path = directory_of(name);
 	if (!identity->directory_path)
-		return take_failed(name, error);
+		return files_failed(name, "opened", error);
 	identity->directory = open(identity->directory_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (identity->directory < 0 || files_stat(identity->directory, "", AT_EMPTY_PATH, &status) < 0)
-		return take_failed(identity->directory_path, error);
+		return files_failed(identity->directory_path, "opened", error);
 	identity->directory_id = id_of(&status);
 	return 0;
 }
@@ -87,8 +77,8 @@ int identity_take(struct identity *identity, const char *name, const char *path,
 		struct stat status;
 
 		identity->paths[file] = files_name(path, (enum state_file)file);
-		if (files_stat(identity->directory, name_in(identity->paths[file]), AT_SYMLINK_NOFOLLOW, &status) < 0)
-			return take_failed(identity->paths[file], error);
+		if (files_stat(identity->directory, files_base_name(identity->paths[file]), AT_SYMLINK_NOFOLLOW, &status) < 0)
+			return files_failed(identity->paths[file], "opened", error);
 		identity->ids[file] = id_of(&status);
 	}
 	return 0;
@@ -96,7 +86,7 @@ int identity_take(struct identity *identity, const char *name, const char *path,
 
 const char *identity_name(const struct identity *identity)
 {
-	return name_in(identity->paths[STATE_DATABASE]);
+	return files_base_name(identity->paths[STATE_DATABASE]);
 }
 
 void identity_fini(struct identity *identity)
@@ -144,7 +134,7 @@ static int check_file(const struct identity *identity, enum state_file file, off
 	const char *path = identity->paths[file];
 	struct stat status;
 
-	if (files_stat(identity->directory, name_in(path), AT_SYMLINK_NOFOLLOW, &status) < 0)
+	if (files_stat(identity->directory, files_base_name(path), AT_SYMLINK_NOFOLLOW, &status) < 0)
 		return look_failed(what[file], advice, path, error);
 	if (!id_equal_file(&identity->ids[file], &status))
 		return displaced(what[file], "was replaced", advice, path, error);

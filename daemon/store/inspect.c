@@ -14,24 +14,7 @@
 #include "proto/mem.h"
 #include "rollback.h"
 
-enum {
-	HEADER_BYTES = 100,
-	PAGE_SIZE_AT = 16,
-	READ_VERSION_AT = 19, /* 2: with a write-ahead log */
-	LINEAGE_VERSION = 4,  /* of the schema: the first that has it */
-};
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-static int read_failed(const char *path, struct error *error)
-{
-	return error_set(error, ERR_STORAGE, "%s cannot be read: %s", path, strerror(errno));
-}
+enum { LINEAGE_VERSION = 4 }; /* of the schema: the first that has it */
 
 /* ---- lineage ------------------------------------------------------------------------------- */
 
@@ -93,7 +76,7 @@ static int inspect_status(const struct source *source, struct inspection *inspec
 		if (source->files[file] < 0)
 			continue;
 		if (fstat(source->files[file], &status) < 0)
-			return read_failed(source->path, error);
+			return files_failed(source->path, "read", error);
 		inspection->inodes[file] = status.st_ino;
 		inspection->sizes[file] = status.st_size;
 		inspection->times[file] = status.st_mtim;
@@ -101,28 +84,10 @@ static int inspect_status(const struct source *source, struct inspection *inspec
 	return 0;
 }
 
-static int inspect_header(const struct source *source, struct inspection *inspection, uint32_t *ret_page_size,
-	struct error *error)
-{
-	unsigned char header[HEADER_BYTES];
-
-	*ret_page_size = 0;
-	inspection->has_database = inspection->sizes[STATE_DATABASE] >= HEADER_BYTES;
-	if (!inspection->has_database)
-		return 0;
-	if (pread(source->files[STATE_DATABASE], header, sizeof header, 0) != (ssize_t)sizeof header)
-		return read_failed(source->path, error);
-	*ret_page_size = (uint32_t)header[PAGE_SIZE_AT] << 8 | header[PAGE_SIZE_AT + 1];
-	if (*ret_page_size == 1)
-		*ret_page_size = 65536;
-	inspection->asks_for_log = header[READ_VERSION_AT] == 2;
-	return 0;
-}
-
 static int is_foreign(const char *name, const char *why, struct error *error)
 {
 	return error_set(error, ERR_STORAGE, "%s-wal is not the log of %s: %s; to restore a copy, use imd "
-		"--restore=COPY", name, base_name(name), why);
+		"--restore=COPY", name, files_base_name(name), why);
 }
 
 /* A short file is left to db_open. */
@@ -130,19 +95,16 @@ static int inspect_log(const struct source *source, const char *path, struct ins
 	struct error *error)
 {
 	const struct wal *log = &inspection->log;
-	uint32_t page_size;
 
-	if (inspect_header(source, inspection, &page_size, error) < 0)
-		return -1;
-	if (source->files[STATE_LOG] < 0 || !inspection->has_database)
+	if (source->files[STATE_LOG] < 0 || source->page_size == 0)
 		return 0;
-	if (wal_read(source->files[STATE_LOG], page_size, &inspection->log) < 0)
-		return read_failed(source->path, error);
+	if (wal_read(source->files[STATE_LOG], source->page_size, &inspection->log) < 0)
+		return files_failed(source->path, "read", error);
 	if (log->commits + log->lost == 0)
 		return 0;
-	if (!inspection->asks_for_log)
+	if (!source->asks_for_log)
 		return is_foreign(source->path, "the file is a copy that was never used with a log", error);
-	if (log->page_size != 0 && log->page_size != page_size)
+	if (log->page_size != 0 && log->page_size != source->page_size)
 		return is_foreign(source->path, "its pages have another size", error);
 	inspection->database = lineage_read_alone(path);
 	return 0;
@@ -156,9 +118,7 @@ static int inspect_journal(const struct source *source, struct error *error)
 	if (source->files[STATE_JOURNAL] < 0)
 		return 0;
 	path = files_name(source->path, STATE_JOURNAL);
-	ret = files_check_journal(source->files[STATE_JOURNAL], path, error);
-	if (ret == 0)
-		ret = rollback_check(source->files[STATE_JOURNAL], source->files[STATE_DATABASE], path, error);
+	ret = rollback_check(source->files[STATE_JOURNAL], source->files[STATE_DATABASE], path, error);
 	free(path);
 	return ret;
 }

@@ -26,8 +26,6 @@ struct lineage {
 
 struct inspection {
 	struct wal log;          /* without a log, as of an empty one */
-	bool has_database;       /* that is more than a header */
-	bool asks_for_log;       /* by its header; one that does not never had a log */
 	struct lineage database; /* without its log; read only if that has commits */
 	ino_t inodes[STATE_FILE_COUNT]; /* of the files; 0: there is none */
 	off_t sizes[STATE_FILE_COUNT];

@@ -149,8 +149,6 @@ static int copy_one(const struct private_copy *copy, const struct source *source
 
 	if (ret < 0)
 		error_set(error, ERR_STORAGE, "%s cannot be copied to %s: %s", from, to, strerror(errno));
-	else if (file == STATE_JOURNAL)
-		ret = files_check_journal(fd, from, error);
 	if (fd >= 0)
 		close(fd);
 	free(from);
@@ -196,7 +194,7 @@ void private_copy_unlink(struct private_copy *copy)
 
 const char *private_copy_name(const struct private_copy *copy)
 {
-	return strrchr(copy->path, '/') + 1;
+	return files_base_name(copy->path);
 }
 
 void private_copy_fini(struct private_copy *copy)

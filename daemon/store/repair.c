@@ -9,11 +9,6 @@
 #include "inspect.h"
 #include "private_copy.h"
 
-static int failed(const char *what, const char *path, struct error *error)
-{
-	return error_set(error, ERR_STORAGE, "%s cannot be %s: %s", path, what, strerror(errno));
-}
-
 int repair_inspect(const struct source *source, struct wal *ret_log, struct error *error)
 {
 	struct inspection inspection;
@@ -40,12 +35,12 @@ static int keep_copy(const struct trust_path *place, const struct source *source
 	struct error *error)
 {
 	char *to = restore_aside_name(place->path, reason, at, file);
-	const char *name = strrchr(to, '/') + 1;
+	const char *name = files_base_name(to);
 	int fd = openat(place->directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
 	int ret = 0;
 
 	if (fd < 0 || copy_synced(source->files[file], fd) < 0)
-		ret = failed("written", to, error);
+		ret = files_failed(to, "written", error);
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 && ret < 0)
@@ -58,7 +53,7 @@ static void remove_copy(const struct trust_path *place, enum state_file file, ti
 {
 	char *path = restore_aside_name(place->path, reason, at, file);
 
-	unlinkat(place->directory, strrchr(path, '/') + 1, 0);
+	unlinkat(place->directory, files_base_name(path), 0);
 	free(path);
 }
 
@@ -91,11 +86,11 @@ static int keep_copies(const struct trust_path *place, const struct source *sour
 /* The source is open for reading alone, so the log is opened again; by then its name may lead to another file. */
 static int open_log(const struct trust_path *place, const struct source *source, const char *path, struct error *error)
 {
-	int fd = openat(place->directory, strrchr(path, '/') + 1, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(place->directory, files_base_name(path), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	struct stat inspected, opened;
 
 	if (fd < 0 || fstat(fd, &opened) < 0 || fstat(source->files[STATE_LOG], &inspected) < 0)
-		failed("opened", path, error);
+		files_failed(path, "opened", error);
 	else if (opened.st_dev != inspected.st_dev || opened.st_ino != inspected.st_ino)
 		error_set(error, ERR_STORAGE, "%s was replaced while it was checked; nothing was cut", path);
 	else
@@ -112,7 +107,7 @@ static int cut_log(const struct trust_path *place, const struct source *source, 
 	int fd = open_log(place, source, path, error), ret = fd < 0 ? -1 : 0;
 
 	if (fd >= 0 && (ftruncate(fd, log->size) < 0 || fsync(fd) < 0))
-		ret = failed("cut", path, error);
+		ret = files_failed(path, "cut", error);
 	if (fd >= 0)
 		close(fd);
 	free(path);

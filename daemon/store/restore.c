@@ -15,24 +15,12 @@
 
 static const char before_restore[] = "before-restore";
 
-static int failed(const char *what, const char *path, struct error *error)
-{
-	return error_set(error, ERR_STORAGE, "%s cannot be %s: %s", path, what, strerror(errno));
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /* ---- names --------------------------------------------------------------------------------- */
 
 /* The new database, from the moment when the restore counts. No user chooses such a name by accident. */
 static char *new_name(const char *path)
 {
-	const char *base = base_name(path);
+	const char *base = files_base_name(path);
 	struct buf name = BUF_INIT;
 
 	buf_add(&name, path, (size_t)(base - path));
@@ -102,12 +90,12 @@ static int move_aside(const struct trust_path *place, enum state_file file, time
 {
 	char *from = files_name(place->path, file);
 	char *to = restore_aside_name(place->path, before_restore, at, file);
-	int ret = rename_new(place->directory, base_name(from), base_name(to));
+	int ret = rename_new(place->directory, files_base_name(from), files_base_name(to));
 
 	if (ret == 0 && moved)
 		moved(arg, from, to);
 	else if (ret < 0)
-		ret = errno == ENOENT ? 0 : failed("moved aside", from, error);
+		ret = errno == ENOENT ? 0 : files_failed(from, "moved aside", error);
 	free(from);
 	free(to);
 	return ret;
@@ -125,8 +113,8 @@ static int move_into_place(const struct trust_path *place, const char *new, time
 			return -1;
 	if (files_sync_directory(place, error) < 0)
 		return -1;
-	if (rename_new(place->directory, base_name(new), place->name) < 0)
-		return failed("renamed", new, error);
+	if (rename_new(place->directory, files_base_name(new), place->name) < 0)
+		return files_failed(new, "renamed", error);
 	return files_sync_directory(place, error);
 }
 
@@ -150,11 +138,11 @@ static int finish_new(const struct trust_path *place, restore_moved_fn *moved, v
 	struct stat status;
 	int ret = 0;
 
-	if (fstatat(place->directory, base_name(new), &status, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(place->directory, files_base_name(new), &status, AT_SYMLINK_NOFOLLOW) == 0)
 		ret = files_check_status(&status, geteuid(), new, error) < 0 || check_new(new, status.st_size, error) < 0 ?
 			-1 : move_into_place(place, new, status.st_mtim.tv_sec, moved, arg, error);
 	else if (errno != ENOENT)
-		ret = failed("opened", new, error);
+		ret = files_failed(new, "opened", error);
 	free(new);
 	return ret;
 }
@@ -198,7 +186,7 @@ static void write_piece(void *arg, const void *data, size_t len, const struct er
 			writer->size + (off_t)done);
 
 		if (more < 0 && errno != EINTR)
-			writer->ret = failed("written", writer->target->name, writer->error);
+			writer->ret = files_failed(writer->target->name, "written", writer->error);
 		else if (more > 0)
 			done += (size_t)more;
 	}
@@ -216,7 +204,7 @@ static int write_copy(struct store *copy, const struct target *target, struct er
 		copy->ops->copy_read(reading, write_piece, &writer);
 	copy->ops->copy_end(reading);
 	if (writer.ret == 0 && fsync(target->file.fd) < 0)
-		writer.ret = failed("synced", target->name, error);
+		writer.ret = files_failed(target->name, "synced", error);
 	return writer.ret;
 }
 
@@ -228,9 +216,9 @@ static int commit_new(const struct trust_path *place, const struct target *targe
 	int ret = 0;
 
 	if (futimens(target->file.fd, (const struct timespec[]){at, at}) < 0 || fsync(target->file.fd) < 0)
-		ret = failed("synced", target->name, error);
-	else if (rename_new(place->directory, target->name, base_name(new)) < 0)
-		ret = failed("renamed", target->name, error);
+		ret = files_failed(target->name, "synced", error);
+	else if (rename_new(place->directory, target->name, files_base_name(new)) < 0)
+		ret = files_failed(target->name, "renamed", error);
 	free(new);
 	return ret < 0 ? -1 : files_sync_directory(place, error);
 }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "proto/mem.h"
 
 enum {
@@ -141,18 +142,34 @@ static bool undoes_change_of_mode(const struct journal *journal)
 	return records == 0 || (records == 1 && first_page_is_equal(journal));
 }
 
+/* A super-journal is what a transaction over several databases has. Its name is at the end of the journal, then
+ * its length and a checksum, and then the magic with which journals begin, too. Without it no journal ends
+ * so: the last bytes are a checksum. (SQLite's pager.c.) */
+static bool names_super_journal(const struct journal *journal)
+{
+	enum { TRAILER = 16 };
+	unsigned char end[sizeof magic];
+
+	return journal->size >= TRAILER &&
+		(!read_all(journal->fd, end, sizeof end, journal->size - (off_t)sizeof end) ||
+			memcmp(end, magic, sizeof magic) == 0);
+}
+
 int rollback_check(int journal_fd, int database, const char *path, struct error *error)
 {
 	struct journal journal = {.fd = journal_fd, .database = database};
 	struct stat status = {.st_size = 0};
 	int has;
 
-	if ((database >= 0 && fstat(database, &status) < 0))
-		return error_set(error, ERR_STORAGE, "%s cannot be compared: %s", path, strerror(errno));
+	if (database >= 0 && fstat(database, &status) < 0)
+		return files_failed(path, "compared", error);
 	journal.database_size = status.st_size;
 	if (fstat(journal_fd, &status) < 0)
-		return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", path, strerror(errno));
+		return files_failed(path, "opened", error);
 	journal.size = status.st_size;
+	if (names_super_journal(&journal))
+		return error_set(error, ERR_STORAGE, "%s names another file to remove (a super-journal), "
+			"so it is not imd's", path);
 	has = header_read(&journal);
 	if (has == 0 || (has > 0 && (undoes_creation(&journal) || undoes_change_of_mode(&journal))))
 		return 0;

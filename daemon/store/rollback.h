@@ -6,7 +6,8 @@
 
 #include "proto/error.h"
 
-/* Refuses a journal that would change more of the database than imd's own can. Both are open for reading; a journal
+/* Refuses a journal that would change more of the database than imd's own can, or names a super-journal, which SQLite
+ * then removes. Both are open for reading; a journal
  * that was ended is none. `path` is that of the journal. -1 with ERR_STORAGE. */
 int rollback_check(int journal, int database, const char *path, struct error *error);
 

@@ -7,25 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proto/mem.h"
-
-static int failed(const char *path, struct error *error)
-{
-	return error_set(error, ERR_STORAGE, "%s cannot be opened: %s", path, strerror(errno));
-}
-
 /* ---- opening ------------------------------------------------------------------------------- */
 
 static int open_directory(struct source *source, struct error *error)
 {
-	const char *slash = strrchr(source->path, '/');
-	char *directory = mem_strdup(slash ? source->path : ".");
+	char *directory = files_directory(source->path);
 
-	if (slash)
-		directory[slash == source->path ? 1 : slash - source->path] = '\0';
 	source->directory = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	free(directory);
-	return source->directory < 0 ? failed(source->path, error) : 0;
+	return source->directory < 0 ? files_failed(source->path, "opened", error) : 0;
 }
 
 /* The database says who must own all. Root reads what root owns, for its bytes come from root. */
@@ -40,9 +30,8 @@ static int check_status(struct source *source, enum state_file file, unsigned fl
 static bool log_exists(const struct source *source)
 {
 	char *path = files_name(source->path, STATE_LOG);
-	const char *slash = strrchr(path, '/');
 	struct stat status;
-	int ret = fstatat(source->directory, slash ? slash + 1 : path, &status, AT_SYMLINK_NOFOLLOW);
+	int ret = fstatat(source->directory, files_base_name(path), &status, AT_SYMLINK_NOFOLLOW);
 
 	free(path);
 	return ret == 0;
@@ -58,22 +47,22 @@ static bool may_be_missing(const struct source *source, enum state_file file, un
 static int open_regular(struct source *source, enum state_file file, unsigned flags, const char *path,
 	struct error *error)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *name = files_base_name(path);
 	int mode = file == STATE_DATABASE && flags & SOURCE_EXCLUSIVE ? O_RDWR : O_RDONLY;
 	struct stat before, status;
 	int fd;
 
 	if (fstatat(source->directory, name, &before, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT && may_be_missing(source, file, flags) ? 0 : failed(path, error);
+		return errno == ENOENT && may_be_missing(source, file, flags) ? 0 : files_failed(path, "opened", error);
 	if (check_status(source, file, flags, &before, path, error) < 0 ||
 		files_check_mount(source->directory, name, path, error) < 0)
 		return -1;
 	fd = openat(source->directory, name, mode | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return failed(path, error);
+		return files_failed(path, "opened", error);
 	source->files[file] = fd;
 	if (fstat(fd, &status) < 0)
-		return failed(path, error);
+		return files_failed(path, "opened", error);
 	if (status.st_dev != before.st_dev || status.st_ino != before.st_ino)
 		return error_set(error, ERR_STORAGE, "%s was replaced while it was opened", path);
 	return check_status(source, file, flags, &status, path, error);
@@ -123,12 +112,12 @@ static int lock(const struct source *source, unsigned flags, struct error *error
 
 /* An odd size is no concern of this: a power loss may leave one, which the log repairs. A file that has no header is
  * left to db_open: with its log, that says what is wrong. (SQLite's file format, 1.3 The Database Header.) */
-static int check_header(const struct source *source, struct error *error)
+static int read_header(struct source *source, struct error *error)
 {
 	static const char magic[] = "SQLite format 3"; /* with its NUL */
-	enum { HEADER_SIZE = 100, PAGE_SIZE_AT = 16, PAGE_SIZE_MIN = 512 };
-	unsigned char header[HEADER_SIZE];
-	unsigned page_size;
+	enum { PAGE_SIZE_AT = 16, READ_VERSION_AT = 19, PAGE_SIZE_MIN = 512, PAGE_SIZE_MAX = 65536, WITH_LOG = 2 };
+	unsigned char header[FILES_HEADER_BYTES];
+	uint32_t page_size;
 	struct stat status;
 	ssize_t got;
 	int fd = source->files[STATE_DATABASE];
@@ -136,20 +125,22 @@ static int check_header(const struct source *source, struct error *error)
 	if (fd < 0)
 		return 0;
 	if (fstat(fd, &status) < 0)
-		return failed(source->path, error);
-	if (status.st_size < HEADER_SIZE)
+		return files_failed(source->path, "opened", error);
+	if (status.st_size < FILES_HEADER_BYTES)
 		return 0;
 	got = pread(fd, header, sizeof header, 0);
 	if (got < 0)
-		return failed(source->path, error);
+		return files_failed(source->path, "opened", error);
 	if (got < (ssize_t)sizeof header)
 		return error_set(error, ERR_STORAGE, "%s became shorter while it was read", source->path);
-	page_size = (unsigned)header[PAGE_SIZE_AT] << 8 | header[PAGE_SIZE_AT + 1];
+	page_size = (uint32_t)header[PAGE_SIZE_AT] << 8 | header[PAGE_SIZE_AT + 1];
 	if (page_size == 1)
-		page_size = 65536;
+		page_size = PAGE_SIZE_MAX;
 	if (memcmp(header, magic, sizeof magic) != 0 || page_size < PAGE_SIZE_MIN ||
 		(page_size & (page_size - 1)) != 0)
 		return error_set(error, ERR_STORAGE, "%s is not a state file of imd", source->path);
+	source->page_size = page_size;
+	source->asks_for_log = header[READ_VERSION_AT] == WITH_LOG;
 	return 0;
 }
 
@@ -159,7 +150,7 @@ int source_open(const char *path, unsigned flags, struct source *ret_source, str
 	*ret_source = (struct source){.path = path, .directory = -1, .files = {-1, -1, -1}, .owner = geteuid()};
 	if (open_directory(ret_source, error) == 0 &&
 		open_one(ret_source, STATE_DATABASE, flags, error) == 0 && lock(ret_source, flags, error) == 0 &&
-		(flags & SOURCE_ANY_CONTENT || check_header(ret_source, error) == 0) &&
+		(flags & SOURCE_ANY_CONTENT || read_header(ret_source, error) == 0) &&
 		open_one(ret_source, STATE_LOG, flags, error) == 0 &&
 		open_one(ret_source, STATE_JOURNAL, flags, error) == 0)
 		return 0;

@@ -2,6 +2,8 @@
 #ifndef IMD_STORE_SOURCE_H
 #define IMD_STORE_SOURCE_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "files.h"
@@ -11,12 +13,14 @@ struct source {
 	int directory;
 	int files[STATE_FILE_COUNT]; /* -1: there is none */
 	uid_t owner;                 /* of all of them; by default, of the database */
+	uint32_t page_size;          /* by the header of the database; 0: it has none, or was not read */
+	bool asks_for_log;           /* by its header; one that does not never had a log */
 };
 
 enum source_flag {
 	SOURCE_MAY_BE_MISSING = 1 << 0, /* the database, and its log; by default a database must exist, or its log */
 	SOURCE_EXCLUSIVE = 1 << 1,      /* no other process may open it; by default, none may write */
-	SOURCE_ANY_CONTENT = 1 << 2,    /* also what is no database */
+	SOURCE_ANY_CONTENT = 1 << 2,    /* also what is no database; the header is not read */
 	SOURCE_ANY_OWNER = 1 << 3,      /* also for root; by default, root opens root's files alone */
 };
 

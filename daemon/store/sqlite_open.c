@@ -83,19 +83,16 @@ int db_trim_log(struct db *db)
 static int system_error(const struct db *db, int code)
 {
 	bool noted = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
-	char *folder, *slash;
+	char *directory;
 	int error;
 
 	if (access(db->path, R_OK | W_OK) == 0)
 		return db->sqlite != NULL && noted ? sqlite3_system_errno(db->sqlite) : 0;
 	if (errno != ENOENT)
 		return errno;
-	folder = mem_strdup(db->path);
-	slash = strrchr(folder, '/');
-	if (slash != NULL)
-		slash[slash == folder] = '\0';
-	error = access(slash != NULL ? folder : ".", W_OK | X_OK) < 0 ? errno : ENOENT;
-	free(folder);
+	directory = files_directory(db->path);
+	error = access(directory, W_OK | X_OK) < 0 ? errno : ENOENT;
+	free(directory);
 	return error;
 }
 
@@ -123,7 +120,7 @@ static int open_failed(struct db *db, int code, struct error *error)
 	}
 }
 
-/* What a new file is to be comes before the first transaction, which makes it a database: behind that
+/* What a new file is to be comes before the first transaction, which makes it a database: after that
  * it would be ignored. The locking mode comes before the journal mode, so that there never is shared memory,
  * on which a full disk would end the process. A transaction takes the lock, and the mode keeps it. To commit it would
  * correct the number of pages in the header if that is wrong, and the file may yet be refused. */
@@ -149,9 +146,7 @@ static int lock(struct db *db, bool is_new, struct error *error)
 	return 0;
 }
 
-enum { HEADER_BYTES = 100 }; /* of any database */
-
-/* 0 where there is no file, -1 where it is no file but something else. */
+/* 0 if there is no file, -1 if it is not a regular file. */
 static off_t file_size(const char *path)
 {
 	struct stat status;
@@ -170,7 +165,7 @@ static int check_size(const struct db *db, bool create, struct error *error)
 	off_t logged = file_size(log);
 
 	free(log);
-	if (size < 0 || size >= HEADER_BYTES)
+	if (size < 0 || size >= FILES_HEADER_BYTES)
 		return 0;
 	if (logged > 0)
 		return error_set(error, ERR_STORAGE, "%s is %s, but its log %s-wal exists: move the file back, or restore "
