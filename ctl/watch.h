@@ -10,7 +10,7 @@ enum { WATCH_GOES_ON = -1 };
 /* What the watcher may have missed, the smaller first. */
 enum watch_gap {
 	GAP_NONE,
-	GAP_RESUMED,   /* a connection ended, and events go on where it did, as far as imd knows */
+	GAP_RESUMED,   /* a connection ended; events continue after the last one seen, as far as imd knows */
 	GAP_RESTARTED, /* the watch began with records, or with the present if none are wanted */
 };
 

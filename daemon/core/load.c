@@ -183,7 +183,7 @@ static bool settle_fits_node(const struct graph *graph, const struct node *node)
 		(node->graph != GRAPH_NONE || node->op != OP_NONE || node->state == NODE_RUNNING);
 }
 
-/* Whether a node is where the task that runs on it may have it. A start is cancelled for the graph that comes after. */
+/* Whether the state of a node is one that its running task allows. A start is cancelled for the next graph. */
 static bool task_fits_node(const struct graph *graph, const struct task *task, const struct node *node)
 {
 	if (task->action == ACTION_SHUT_DOWN_NODE)

@@ -1,6 +1,6 @@
 /* The driver port: what really starts and stops nodes.
  *
- * Every call returns at once; its report may come from within the call. Nodes are told apart by their IDs alone, and a
+ * Every call returns at once; its report may come from within the call. Only the ID identifies a node, and a
  * driver works on one thing per node at a time.
  *
  * Every call is answered, whatever state the node is in, and from that state. The daemon may have lost an answer

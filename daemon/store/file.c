@@ -72,8 +72,8 @@ static struct store_file *file_of(struct store *store)
 }
 
 /* A commit that failed may have left its frames in the log, whole but not counted: after a crash they could be taken
- * for a commit. They are cut off before the failure is reported. If where the log ends is not known yet, or
- * the file cannot be cut, another commit is written over them; that one needs no room if they have some. */
+ * for a commit. They are cut off before the failure is reported. If the end of the log is not known yet, or
+ * the file cannot be cut, another commit is written over them, which needs no room beyond theirs. */
 static void trim_log(struct store_file *file)
 {
 	if (!file->untrimmed)

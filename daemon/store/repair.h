@@ -1,4 +1,4 @@
-/* Cuts a damaged log where the damage begins, and keeps what was there. */
+/* Cuts a damaged log at the beginning of the damage, and keeps a copy of the files. */
 #ifndef IMD_STORE_REPAIR_H
 #define IMD_STORE_REPAIR_H
 

@@ -397,7 +397,7 @@ int schema_accept(struct db *db, const char *name, int64_t version, const struct
 		return version < SCHEMA_VERSION ? bring_up_to_date(db, version, NULL, error) : 0;
 	if (version < SCHEMA_VERSION ? end_try(db, error) < 0 : lacks_incarnation(db, &lacks, error) < 0)
 		return -1;
-	/* The log comes first: a journal of all that follows could not be told from that of another file (rollback.h). */
+	/* The log comes first: a journal of what follows would look like that of another file (rollback.h). */
 	if (use_wal(db, name, error) < 0)
 		return -1;
 	return version < SCHEMA_VERSION || lacks ? bring_up_to_date(db, version, ids, error) : 0;

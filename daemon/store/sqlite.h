@@ -59,8 +59,8 @@ int db_empty_log(struct db *db);
 /* Has db_close leave the files as they are, with the log. */
 void db_keep_files(struct db *db);
 /* Cuts off what follows the last commit in the log, and waits until that is durable: a transaction that failed may
- * have left frames there. It needs no room on the disk. -1: it failed, or there is a log and nothing was
- * committed since it was opened, so that it is not known where it ends. Not within a transaction. */
+ * have left frames there. It needs no room on the disk. -1: it failed, or the end of the log is not known,
+ * because nothing was committed since it was opened. Not within a transaction. */
 int db_trim_log(struct db *db);
 
 /* Runs SQL that has no result. */

@@ -23,7 +23,7 @@ struct sqlite_log {
 
 /* Follows the commits of a connection that was just opened, in place of SQLite's automatic checkpoint: the log is
  * checkpointed when it is as large as the database, but not while it is small, and at SQLite's limit in any case. `log`
- * stays where it is until the connection is closed. */
+ * must not move until the connection is closed. */
 void sqlite_log_init(struct sqlite_log *log, struct sqlite3 *sqlite);
 
 /* Whether the path no longer leads to the log that is open, or there is none. */

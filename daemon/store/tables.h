@@ -31,7 +31,7 @@ struct tables {
 	struct db_statement *statements[TABLE_STATEMENT_COUNT];
 };
 
-/* Of a database that schema_accept has set up; ended before it is closed, also where it failed. */
+/* Of a database that schema_accept has set up; to be ended before that is closed, also after a failure. */
 int tables_init(struct tables *tables, struct db *db, struct error *error);
 void tables_fini(struct tables *tables);
 
